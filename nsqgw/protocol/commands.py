@@ -1,0 +1,208 @@
+"""Commands, client to nsqd (nsqd-tcp sections 3 and 8), as values and as bytes.
+
+The values are what the server's command reader yields and what tests compare; the `encode_*`
+functions are what the client's hot paths call. Names are checked by the caller, once, not per command.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+_SIZE = struct.Struct(">i")
+_SIZE_AND_COUNT = struct.Struct(">ii")
+
+NOP = b"NOP\n"
+CLS = b"CLS\n"
+
+
+def encode_sized(body: bytes) -> bytes:
+    """A body as every command carries it: int32 length, then the bytes."""
+    return _SIZE.pack(len(body)) + body
+
+
+def encode_identify(document: bytes) -> bytes:
+    """IDENTIFY with its JSON document."""
+    return b"IDENTIFY\n" + encode_sized(document)
+
+
+def encode_auth(secret: bytes) -> bytes:
+    """AUTH with its secret."""
+    return b"AUTH\n" + encode_sized(secret)
+
+
+def encode_sub(topic: str, channel: str) -> bytes:
+    """SUB: this connection becomes a consumer of the channel."""
+    return f"SUB {topic} {channel}\n".encode("ascii")
+
+
+def encode_rdy(count: int) -> bytes:
+    """RDY: the ceiling of messages in flight on this connection, not a number to count down."""
+    return b"RDY %d\n" % count
+
+
+def encode_fin(message_id: bytes) -> bytes:
+    """FIN of one message."""
+    return b"FIN " + message_id + b"\n"
+
+
+def encode_fins(message_ids: Sequence[bytes]) -> bytes:
+    """FIN of many messages as one write; `message_ids` must not be empty."""
+    return b"FIN " + b"\nFIN ".join(message_ids) + b"\n"
+
+
+def encode_req(message_id: bytes, delay_ms: int) -> bytes:
+    """REQ: give the message back, to come again after `delay_ms` milliseconds (0: at once)."""
+    return b"REQ %s %d\n" % (message_id, delay_ms)
+
+
+def encode_touch(message_id: bytes) -> bytes:
+    """TOUCH: restart the message's time-out."""
+    return b"TOUCH " + message_id + b"\n"
+
+
+def encode_pub(topic: str, body: bytes) -> bytes:
+    """PUB of one message."""
+    return b"PUB %s\n%s%s" % (topic.encode("ascii"), _SIZE.pack(len(body)), body)
+
+
+def encode_dpub(topic: str, delay_ms: int, body: bytes) -> bytes:
+    """DPUB: publish, to be delivered after `delay_ms` milliseconds."""
+    return b"DPUB %s %d\n%s%s" % (topic.encode("ascii"), delay_ms, _SIZE.pack(len(body)), body)
+
+
+def encode_mpub(topic: str, bodies: Iterable[bytes]) -> bytes:
+    """MPUB of a batch: all are accepted or none is (nsqd-tcp 8.8)."""
+    parts: list[bytes] = []
+    for body in bodies:
+        parts.append(_SIZE.pack(len(body)))
+        parts.append(body)
+    payload = b"".join(parts)
+    head = _SIZE_AND_COUNT.pack(4 + len(payload), len(parts) // 2)
+    return b"MPUB %s\n%s%s" % (topic.encode("ascii"), head, payload)
+
+
+@dataclass(frozen=True, slots=True)
+class Identify:
+    """IDENTIFY; `document` is the JSON as sent."""
+
+    document: bytes
+
+    def encode(self) -> bytes:
+        return encode_identify(self.document)
+
+
+@dataclass(frozen=True, slots=True)
+class Auth:
+    """AUTH with the secret for the auth server."""
+
+    secret: bytes
+
+    def encode(self) -> bytes:
+        return encode_auth(self.secret)
+
+
+@dataclass(frozen=True, slots=True)
+class Sub:
+    """SUB to a channel of a topic."""
+
+    topic: str
+    channel: str
+
+    def encode(self) -> bytes:
+        return encode_sub(self.topic, self.channel)
+
+
+@dataclass(frozen=True, slots=True)
+class Rdy:
+    """RDY with the new ceiling of messages in flight."""
+
+    count: int
+
+    def encode(self) -> bytes:
+        return encode_rdy(self.count)
+
+
+@dataclass(frozen=True, slots=True)
+class Fin:
+    """FIN of a message."""
+
+    message_id: bytes
+
+    def encode(self) -> bytes:
+        return encode_fin(self.message_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Req:
+    """REQ of a message with a delay in milliseconds."""
+
+    message_id: bytes
+    delay_ms: int
+
+    def encode(self) -> bytes:
+        return encode_req(self.message_id, self.delay_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class Touch:
+    """TOUCH of a message."""
+
+    message_id: bytes
+
+    def encode(self) -> bytes:
+        return encode_touch(self.message_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Cls:
+    """CLS: no more messages, please; answers may follow."""
+
+    def encode(self) -> bytes:
+        return CLS
+
+
+@dataclass(frozen=True, slots=True)
+class Nop:
+    """NOP: I am alive."""
+
+    def encode(self) -> bytes:
+        return NOP
+
+
+@dataclass(frozen=True, slots=True)
+class Pub:
+    """PUB of one message."""
+
+    topic: str
+    body: bytes
+
+    def encode(self) -> bytes:
+        return encode_pub(self.topic, self.body)
+
+
+@dataclass(frozen=True, slots=True)
+class Dpub:
+    """DPUB of one message with a delay in milliseconds."""
+
+    topic: str
+    delay_ms: int
+    body: bytes
+
+    def encode(self) -> bytes:
+        return encode_dpub(self.topic, self.delay_ms, self.body)
+
+
+@dataclass(frozen=True, slots=True)
+class Mpub:
+    """MPUB of a batch."""
+
+    topic: str
+    bodies: tuple[bytes, ...]
+
+    def encode(self) -> bytes:
+        return encode_mpub(self.topic, self.bodies)
+
+
+Command = Identify | Auth | Sub | Rdy | Fin | Req | Touch | Cls | Nop | Pub | Dpub | Mpub
