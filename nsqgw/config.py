@@ -1,0 +1,188 @@
+"""Settings as values: defaults, bounds and units in one place, checked when they are made.
+
+All times are seconds (float); the wire's milliseconds appear nowhere here.
+"""
+
+from __future__ import annotations
+
+import math
+import socket
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from nsqgw.errors import ConfigError
+from nsqgw.protocol.messages import DEFAULT_MAX_FRAME_SIZE
+from nsqgw.version import __version__
+
+USER_AGENT = f"nsqgw/{__version__}"
+
+
+def _check(owner: object, name: str, low: float, high: float, *, also: float | None = None) -> None:
+    value: Any = getattr(owner, name)
+    if value is not None and value == also:
+        return
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        span = f"at least {low:g}" if high == math.inf else f"between {low:g} and {high:g}"
+        extra = f", or {also:g}" if also is not None else ""
+        raise ConfigError(f"{name} = {value!r} is out of range: it must be {span}{extra}")
+
+
+@dataclass(frozen=True)
+class ConnectionConfig:
+    """One connection to nsqd; consumers and producers share it.
+
+    client_id, hostname    shown in nsqd's stats; the short and the full host name by default
+    user_agent             likewise
+    connect_timeout        for the TCP connection, and again for the handshake
+    heartbeat_interval     nsqd asks for a sign of life this often (1 to 60 s by nsqd's default); silence of
+                           two intervals closes the connection
+    reply_timeout          a command that nsqd has not answered for so long closes the connection
+    output_buffer_size     bytes nsqd collects before it writes (64 to 65536 by nsqd's default, -1 unbuffered)
+    output_buffer_timeout  how long it may hold them back (25 ms is nsqd's minimum, -1 leaves it to the buffer)
+    msg_timeout            time-out of messages for this client, None for the server's (1 s to 15 min)
+    sample_rate            deliver only about this percentage (0 delivers all, otherwise 1 to 99)
+    snappy, deflate        ask for compression; what the server does not grant is done without
+    auth_secret            for servers that ask for AUTH
+    max_frame_size         the largest frame taken from nsqd, in bytes
+    topology_region, topology_zone  where this client runs
+    """
+
+    client_id: str = field(default_factory=lambda: socket.gethostname().split(".")[0])
+    hostname: str = field(default_factory=socket.gethostname)
+    user_agent: str = USER_AGENT
+    connect_timeout: float = 5.0
+    heartbeat_interval: float = 30.0
+    reply_timeout: float = 30.0
+    output_buffer_size: int = 65536
+    output_buffer_timeout: float = 0.025
+    msg_timeout: float | None = None
+    sample_rate: int = 0
+    snappy: bool = False
+    deflate: bool = False
+    deflate_level: int = 6
+    auth_secret: str | bytes | None = field(default=None, repr=False)
+    max_frame_size: int = DEFAULT_MAX_FRAME_SIZE
+    topology_region: str = ""
+    topology_zone: str = ""
+
+    def __post_init__(self) -> None:
+        _check(self, "connect_timeout", 0.001, 3600)
+        _check(self, "heartbeat_interval", 1, 3600)
+        _check(self, "reply_timeout", 0.001, 3600)
+        _check(self, "output_buffer_size", 64, math.inf, also=-1)
+        _check(self, "output_buffer_timeout", 0.001, 3600, also=-1)
+        if self.msg_timeout is not None:
+            _check(self, "msg_timeout", 1, 24 * 3600)
+        _check(self, "sample_rate", 0, 99)
+        _check(self, "deflate_level", 1, 9)
+        _check(self, "max_frame_size", 64, 2**31 - 1)
+        if self.snappy and self.deflate:
+            raise ConfigError("snappy and deflate cannot both be asked for; choose one")
+
+
+@dataclass(frozen=True)
+class ConsumerConfig:
+    """How a consumer shares, waits, gives back and stops.
+
+    max_in_flight              messages on the way or unanswered, over all connections
+    concurrency                async handlers running at once, None for max_in_flight
+    max_attempts               deliveries after which a message is given back no more but handed to
+                               `on_giving_up`; 0, the default, keeps trying
+    requeue_delay              delay of a message given back, times its attempts ...
+    max_requeue_delay          ... up to this
+    auto_touch                 ask for more time for unanswered messages at half their time-out
+    max_backoff_duration       longest pause after failures, 0 switches backoff off
+    backoff_multiplier         unit of the pauses: they double from twice this
+    low_rdy_idle_timeout       with more connections than max_in_flight: an idle one hands over after this,
+    low_rdy_timeout            a busy one after this,
+    rdy_redistribute_interval  looked at this often
+    lookupd_poll_interval      how often nsqlookupd is asked
+    lookupd_poll_jitter        part of an interval by which the first periodic poll is put off, at random
+    lookupd_timeout            for one question to one nsqlookupd
+    reconnect_min_delay, reconnect_max_delay  pauses before connecting again double between these, with jitter
+    drain_timeout              how long `stop` waits for messages being handled
+    """
+
+    connection: ConnectionConfig = field(default_factory=ConnectionConfig)
+    max_in_flight: int = 200
+    concurrency: int | None = None
+    max_attempts: int = 0
+    requeue_delay: float = 90.0
+    max_requeue_delay: float = 900.0
+    auto_touch: bool = True
+    max_backoff_duration: float = 120.0
+    backoff_multiplier: float = 1.0
+    low_rdy_idle_timeout: float = 10.0
+    low_rdy_timeout: float = 30.0
+    rdy_redistribute_interval: float = 5.0
+    lookupd_poll_interval: float = 60.0
+    lookupd_poll_jitter: float = 0.3
+    lookupd_timeout: float = 5.0
+    reconnect_min_delay: float = 0.1
+    reconnect_max_delay: float = 4.0
+    drain_timeout: float = 30.0
+
+    def __post_init__(self) -> None:
+        _check(self, "max_in_flight", 0, 1_000_000)
+        if self.concurrency is not None:
+            _check(self, "concurrency", 1, 1_000_000)
+        _check(self, "max_attempts", 0, 65535)
+        _check(self, "requeue_delay", 0, 3600)
+        _check(self, "max_requeue_delay", 0, 3600)
+        _check(self, "max_backoff_duration", 0, 3600)
+        _check(self, "backoff_multiplier", 0, 3600)
+        _check(self, "low_rdy_idle_timeout", 0.01, 3600)
+        _check(self, "low_rdy_timeout", 0.01, 3600)
+        _check(self, "rdy_redistribute_interval", 0.001, 3600)
+        _check(self, "lookupd_poll_interval", 0.01, 3600)
+        _check(self, "lookupd_poll_jitter", 0, 1)
+        _check(self, "lookupd_timeout", 0.001, 3600)
+        _check_reconnect(self)
+        _check(self, "drain_timeout", 0, 3600)
+
+
+@dataclass(frozen=True)
+class ProducerConfig:
+    """How a producer waits, bounds and reconnects.
+
+    publish_timeout      for a publish from the call to nsqd's OK, the wait for a connection included
+    max_outstanding      publishes without an answer at any time; more wait their turn
+    max_outstanding_bytes  the same in bytes of bodies
+    max_message_size, max_batch_size  nsqd's -max-msg-size and -max-body-size; larger is refused here
+    reconnect_min_delay, reconnect_max_delay  pauses before connecting again double between these, with jitter
+    """
+
+    connection: ConnectionConfig = field(default_factory=ConnectionConfig)
+    publish_timeout: float = 30.0
+    max_outstanding: int = 10_000
+    max_outstanding_bytes: int = 64 * 1024 * 1024
+    max_message_size: int = 1024 * 1024
+    max_batch_size: int = 5 * 1024 * 1024
+    reconnect_min_delay: float = 0.1
+    reconnect_max_delay: float = 4.0
+
+    def __post_init__(self) -> None:
+        _check(self, "publish_timeout", 0.001, 3600)
+        _check(self, "max_outstanding", 1, 10_000_000)
+        _check(self, "max_outstanding_bytes", 1, math.inf)
+        _check(self, "max_message_size", 1, 2**31 - 1)
+        _check(self, "max_batch_size", 1, 2**31 - 1)
+        _check_reconnect(self)
+
+
+def _check_reconnect(config: ConsumerConfig | ProducerConfig) -> None:
+    _check(config, "reconnect_min_delay", 0.001, 3600)
+    _check(config, "reconnect_max_delay", config.reconnect_min_delay, 3600)
+
+
+def options_for(kind: type, options: dict[str, Any]) -> dict[str, Any]:
+    """`options` if `kind` has a field for each, else ConfigError with the nearest spelling."""
+    names = [f.name for f in fields(kind)]
+    for name in options:
+        if name not in names:
+            import difflib
+
+            near = difflib.get_close_matches(name, names, 1)
+            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(names)}"
+            raise ConfigError(f"there is no option {name!r}: {hint}")
+    return options

@@ -1,0 +1,113 @@
+"""Facts: what happened, one typed value each. The library reports them, adapters make use of them.
+
+Facts are about connections, failures and changes of pace; there is none per message, so that
+the hot path pays nothing. Counters are read from `Consumer.stats` and `Producer.stats` instead.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from nsqgw.errors import NSQError, ServerError
+from nsqgw.message import Message
+
+logger = logging.getLogger("nsqgw")
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """A connection is ready for use."""
+
+    address: str
+    topic: str | None = None
+    channel: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectFailed:
+    """A connection could not be made; the next try comes in `retry_in` seconds."""
+
+    address: str
+    error: NSQError
+    retry_in: float
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnected:
+    """A connection ended; `error` is None when it was closed on purpose, `unanswered` messages come again."""
+
+    address: str
+    error: NSQError | None
+    unanswered: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ServerRefused:
+    """nsqd sent an error frame that answers no publish: a FIN, REQ or TOUCH that came too late, mostly."""
+
+    address: str
+    error: ServerError
+
+
+@dataclass(frozen=True, slots=True)
+class LookupFailed:
+    """An nsqlookupd could not be asked; the others and the next poll go on."""
+
+    address: str
+    error: NSQError
+
+
+@dataclass(frozen=True, slots=True)
+class HandlerFailed:
+    """A handler raised; its messages are given back."""
+
+    error: BaseException
+    messages: tuple[Message, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GaveUp:
+    """A message came more than `max_attempts` times and nobody took it over; it is given back all the same."""
+
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class BackoffChanged:
+    """The pace changed after failures or successes: level 0 is full speed, `pause` in seconds."""
+
+    level: int
+    pause: float
+
+
+Fact = (
+    Connected
+    | ConnectFailed
+    | Disconnected
+    | ServerRefused
+    | LookupFailed
+    | HandlerFailed
+    | GaveUp
+    | BackoffChanged
+)
+OnFact = Callable[[Fact], None]
+
+
+def to_logging(fact: Fact) -> None:
+    """The adapter used by default: one line a fact on the logger `nsqgw`."""
+    if isinstance(fact, HandlerFailed):
+        logger.error("handler failed, giving back %d message(s)", len(fact.messages), exc_info=fact.error)
+    elif isinstance(fact, ConnectFailed):
+        logger.warning("cannot connect to %s: %s; next try in %.1f s", fact.address, fact.error, fact.retry_in)
+    elif isinstance(fact, Disconnected) and fact.error is not None:
+        logger.warning("lost %s: %s; %d message(s) unanswered", fact.address, fact.error, fact.unanswered)
+    elif isinstance(fact, ServerRefused):
+        logger.warning("%s refused: %s", fact.address, fact.error)
+    elif isinstance(fact, LookupFailed):
+        logger.warning("cannot ask nsqlookupd %s: %s", fact.address, fact.error)
+    elif isinstance(fact, GaveUp):
+        logger.error("%r exceeded max_attempts", fact.message)
+    else:
+        logger.info("%s", fact)

@@ -1,0 +1,121 @@
+"""A message, and the narrow way back to the connection it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Protocol
+
+from nsqgw.errors import AlreadyAnswered
+
+
+class Origin(Protocol):
+    """Where a message came from, and where its answers go.
+
+    One origin serves all messages of a read. Each method raises MessageGone when the connection
+    is closed; none of them waits.
+    """
+
+    topic: str
+    channel: str
+    nsqd_address: str
+
+    def finish(self, message: Message) -> None:
+        """Send FIN."""
+
+    def requeue(self, message: Message, delay: float | None, backoff: bool) -> None:
+        """Send REQ; `delay` in seconds, None for the consumer's rule."""
+
+    def touch(self, message: Message) -> None:
+        """Send TOUCH."""
+
+
+class Sent:
+    """What an answer returns: nothing to wait for, but `await message.finish()` reads well and works."""
+
+    __slots__ = ()
+
+    def __await__(self) -> Generator[None, None, None]:
+        return
+        yield
+
+
+SENT = Sent()
+
+
+class Message:
+    """One delivery of a message.
+
+    timestamp   nanoseconds since the Unix epoch, set when nsqd took the message in
+    attempts    1 on the first delivery, one more on each after it
+    id          16 ASCII bytes, unique per nsqd and topic
+    body        the bytes as published
+
+    A message is answered once, by `finish` or `requeue`; a second answer raises AlreadyAnswered and
+    sends nothing. Answers go out at the end of the current read or loop turn, many in one write.
+    """
+
+    __slots__ = ("_answered", "_origin", "attempts", "body", "id", "timestamp")
+
+    def __init__(self, timestamp: int, attempts: int, message_id: bytes, body: bytes, origin: Origin) -> None:
+        self.timestamp = timestamp
+        self.attempts = attempts
+        self.id = message_id
+        self.body = body
+        self._origin = origin
+        self._answered = False
+
+    @property
+    def topic(self) -> str:
+        """The topic it was published to."""
+        return self._origin.topic
+
+    @property
+    def channel(self) -> str:
+        """The channel it was delivered on."""
+        return self._origin.channel
+
+    @property
+    def nsqd_address(self) -> str:
+        """The nsqd that delivered it, as `host:port`."""
+        return self._origin.nsqd_address
+
+    @property
+    def answered(self) -> bool:
+        """Whether it was finished or requeued."""
+        return self._answered
+
+    def finish(self) -> Sent:
+        """Tell nsqd that the message is done with (FIN).
+
+        Raises AlreadyAnswered, or MessageGone when its connection is closed.
+        """
+        if self._answered:
+            raise AlreadyAnswered(f"message {self.id.decode()} was answered before")
+        self._origin.finish(self)
+        return SENT
+
+    def requeue(self, delay: float | None = None, *, backoff: bool = True) -> Sent:
+        """Give the message back, to come again after `delay` seconds (REQ).
+
+        Without `delay` it is the consumer's `requeue_delay` times the attempts so far; 0 means at once.
+        With `backoff` the consumer takes this as a failure and slows down. nsqd shortens delays
+        above its own limit (one hour by default). Raises as `finish` does.
+        """
+        if self._answered:
+            raise AlreadyAnswered(f"message {self.id.decode()} was answered before")
+        self._origin.requeue(self, delay, backoff)
+        return SENT
+
+    def touch(self) -> Sent:
+        """Ask for more time: the message's time-out starts again (TOUCH), up to nsqd's hard limit.
+
+        Raises as `finish` does.
+        """
+        if self._answered:
+            raise AlreadyAnswered(f"message {self.id.decode()} was answered before")
+        self._origin.touch(self)
+        return SENT
+
+    def __repr__(self) -> str:
+        state = " answered" if self._answered else ""
+        return f"<Message {self.id.decode()} attempts={self.attempts} {len(self.body)} bytes{state}>"
