@@ -8,6 +8,7 @@
     │   └── NotNSQ                     the peer speaks something else, usually HTTP
     ├── ServerError                    nsqd answered with an error frame; one class per E_* code
     │   └── BadTopic, FinFailed, ...   `fatal` says whether nsqd closes the connection after it
+    ├── ListenFailed (OSError)         a port could not be opened
     ├── ConnectionFailed (OSError)     no connection could be made
     ├── ConnectionClosed               the connection is gone; the fate of what was under way is unknown
     ├── DeadlineExceeded (TimeoutError)
@@ -46,6 +47,10 @@ class FrameTooBig(ProtocolError):
 
 class NotNSQ(ProtocolError):
     """The peer speaks another protocol, usually HTTP: the port is the wrong one."""
+
+
+class ListenFailed(NSQError, OSError):
+    """A listening port could not be opened; the text names the address, the cause and the remedy."""
 
 
 class ConnectionFailed(NSQError, OSError):

@@ -1,0 +1,1 @@
+"""The skeleton of every long-running program: lifecycle, admin port, addresses and units, logs."""

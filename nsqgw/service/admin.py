@@ -1,0 +1,120 @@
+"""The admin port: /ping, /ready, /metrics (Prometheus) and /config of any service.
+
+It reads live state when asked and keeps none. It needs the extra `gateways` (prometheus_client), so only
+service.lifecycle imports it, and only when an admin address is given.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+
+from prometheus_client import CollectorRegistry, Metric, ProcessCollector
+from prometheus_client.core import InfoMetricFamily
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+from tornado.httpserver import HTTPServer
+from tornado.routing import Rule, URLSpec
+from tornado.web import Application, RequestHandler
+
+from nsqgw.service.lifecycle import Service
+from nsqgw.service.listen import bound_address, listen
+from nsqgw.version import __version__
+
+_IDLE_TIMEOUT = 60.0
+_MAX_REQUEST_BYTES = 64 * 1024
+
+
+class AdminPort:
+    """An HTTP server for people, probes and Prometheus; it changes nothing.
+
+    `registry` answers /metrics. `ready()` gives None or the reason for a 503. `settings()` is shown by
+    /config as it is: its secrets must be masked already.
+    """
+
+    def __init__(
+        self,
+        *,
+        registry: CollectorRegistry,
+        ready: Callable[[], str | None],
+        settings: Callable[[], dict[str, object]],
+    ) -> None:
+        routes: list[Rule] = [
+            URLSpec("/ping", _Ping),
+            URLSpec("/ready", _Ready, {"ready": ready}),
+            URLSpec("/metrics", _Metrics, {"registry": registry}),
+            URLSpec("/config", _Config, {"settings": settings}),
+        ]
+        application = Application(routes, log_function=lambda handler: None)
+        self._server = HTTPServer(
+            application, idle_connection_timeout=_IDLE_TIMEOUT, max_buffer_size=_MAX_REQUEST_BYTES
+        )
+        self.address = ""
+        """The "host:port" listened on, once `listen` was called."""
+
+    def listen(self, address: str) -> None:
+        """Open the port. Raises ListenFailed with the address, the cause and a remedy."""
+        sockets = listen(address)
+        self._server.add_sockets(sockets)
+        self.address = bound_address(sockets)
+
+    async def close(self) -> None:
+        """Close the port and the connections still open."""
+        self._server.stop()
+        await self._server.close_all_connections()
+
+
+def service_registry(service: Service) -> CollectorRegistry:
+    """A registry with the metrics of `service`, of this process, and the version."""
+    registry = CollectorRegistry()
+    registry.register(_LiveCollector(service))
+    ProcessCollector(registry=registry)
+    return registry
+
+
+class _LiveCollector(Collector):
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def collect(self) -> Iterable[Metric]:
+        yield InfoMetricFamily("nsqgw_build", "The version that runs.", {"version": __version__})
+        yield from self._service.metrics()
+
+    def describe(self) -> Iterable[Metric]:
+        return ()  # registering must not ask a service that has not started for its metrics
+
+
+class _Ping(RequestHandler):
+    def get(self) -> None:
+        self.set_header("Content-Type", "text/plain; charset=utf-8")
+        self.write("OK")
+
+
+class _Ready(RequestHandler):
+    def initialize(self, ready: Callable[[], str | None]) -> None:
+        self._why_not = ready
+
+    def get(self) -> None:
+        reason = self._why_not()
+        self.set_header("Content-Type", "text/plain; charset=utf-8")
+        self.set_status(200 if reason is None else 503)
+        self.write("ready\n" if reason is None else f"{reason}\n")
+
+
+class _Metrics(RequestHandler):
+    def initialize(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+
+    def get(self) -> None:
+        encode, content_type = choose_encoder(self.request.headers.get("Accept", ""))
+        self.set_header("Content-Type", content_type)
+        self.write(encode(self._registry))
+
+
+class _Config(RequestHandler):
+    def initialize(self, settings: Callable[[], dict[str, object]]) -> None:
+        self._shown = settings
+
+    def get(self) -> None:
+        self.set_header("Content-Type", "application/json")
+        self.write(json.dumps(self._shown(), indent=2, default=str) + "\n")

@@ -1,0 +1,216 @@
+"""The life of a service: start, work until a signal, drain within a deadline, exit code.
+
+SIGINT and SIGTERM begin the drain, a second one ends it at once. Every gateway and daemon of the command
+line runs through `run`; a program with a loop of its own awaits `serve`. Logging is configured elsewhere
+(service.logs).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import enum
+import logging
+import signal
+import sys
+from collections.abc import Coroutine, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from nsqgw.errors import NSQError
+
+if TYPE_CHECKING:
+    from prometheus_client import Metric
+
+    from nsqgw.service.admin import AdminPort
+
+logger = logging.getLogger(__name__)
+
+EXIT_OK = 0
+EXIT_FAILED = 1
+EXIT_SIGNAL_BASE = 128  # the shell's convention for "ended by signal n"
+
+CANCEL_TIMEOUT = 1.0  # what a cancelled start or drain gets for its cleaning up, seconds
+ADMIN_TIMEOUT = 1.0
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Service(Protocol):
+    """What `run` needs to know of a program."""
+
+    name: str
+    """How the program calls itself in messages: `nsqgw ship`."""
+
+    async def start(self) -> None:
+        """Listen and connect. Raises NSQError, whose text is one line, when that fails."""
+
+    async def stop(self) -> None:
+        """Drain and close. Cancelled when the deadline passes; called after a failed `start` too."""
+
+    def ready(self) -> str | None:
+        """None when the service does its work, else the reason why it does not."""
+
+    def metrics(self) -> Iterable[Metric]:
+        """Metrics read from live state, at the time of the scrape."""
+
+    def settings(self) -> dict[str, object]:
+        """The settings in force, with secrets masked."""
+
+
+@runtime_checkable
+class EndingService(Service, Protocol):
+    """A service whose work can be over without a signal, as when the reader of its output went away."""
+
+    async def wait_closed(self) -> None:
+        """Return when the work is over; raise NSQError when it cannot go on."""
+
+
+class _Phase(enum.Enum):
+    STARTING = "starting"
+    RUNNING = "running"
+    DRAINING = "draining"
+
+
+def run(service: Service, *, admin_address: str | None, drain_timeout: float) -> int:
+    """Run `service` in an event loop of its own until it has stopped; see `serve`."""
+    return asyncio.run(serve(service, admin_address=admin_address, drain_timeout=drain_timeout))
+
+
+async def serve(service: Service, *, admin_address: str | None, drain_timeout: float) -> int:
+    """Start `service`, wait for a signal or its own end, drain it, and return the exit code.
+
+    `admin_address` is the "host:port" of the admin port; None or "" opens none. `drain_timeout` in seconds
+    bounds `service.stop()`. Exit codes: 0 stopped in order; 1 it could not start, could not go on or did not
+    drain in time (one line on stderr says which); 128 + n when a second signal n cut the drain short.
+    """
+    return await _Life(service, drain_timeout).live(admin_address)
+
+
+class _Life:
+    """One run of one service. The first signal sets `_stop`, the second one `_force`."""
+
+    def __init__(self, service: Service, drain_timeout: float) -> None:
+        self._service = service
+        self._drain_timeout = drain_timeout
+        self._phase = _Phase.STARTING
+        self._stop = asyncio.Event()
+        self._force = asyncio.Event()
+        self._forced_by = 0
+
+    async def live(self, admin_address: str | None) -> int:
+        code = EXIT_OK
+        admin: AdminPort | None = None
+        with _signals_sent_to(self._signalled):
+            try:
+                if admin_address:
+                    admin = _open_admin_port(admin_address, self._service, self.ready)
+                await self._work()
+            except (NSQError, OSError) as error:
+                code = self._fail(str(error))
+            code = await self._drain() or code
+            if admin is not None:
+                await _within(admin.close(), ADMIN_TIMEOUT)
+        return code
+
+    def ready(self) -> str | None:
+        """What /ready answers: the phase until the service runs, then the service's own word."""
+        return self._service.ready() if self._phase is _Phase.RUNNING else self._phase.value
+
+    async def _work(self) -> None:
+        if not await self._until_signal(self._service.start()):
+            return
+        self._phase = _Phase.RUNNING
+        logger.info("%s started", self._service.name)
+        if isinstance(self._service, EndingService):
+            await self._until_signal(self._service.wait_closed())
+        else:
+            await self._stop.wait()
+
+    async def _until_signal(self, work: Coroutine[Any, Any, None]) -> bool:
+        """Await `work`; True when it ended, False when a signal came first and it was cancelled."""
+        task = asyncio.create_task(work)
+        stopped = asyncio.create_task(self._stop.wait())
+        try:
+            await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopped.cancel()
+            if not task.done():
+                await _cancel(task)
+        if task.cancelled() or not task.done():
+            return False
+        task.result()
+        return True
+
+    async def _drain(self) -> int:
+        """Stop the service: 0 when it stopped in time, else the exit code to end with."""
+        self._phase = _Phase.DRAINING
+        task = asyncio.create_task(self._service.stop())
+        forced = asyncio.create_task(self._force.wait())
+        done, _ = await asyncio.wait(
+            {task, forced}, timeout=self._drain_timeout, return_when=asyncio.FIRST_COMPLETED
+        )
+        forced.cancel()
+        if task not in done:
+            await _cancel(task)
+            if self._forced_by:
+                return EXIT_SIGNAL_BASE + self._forced_by
+            return self._fail(f"gave up the drain after {self._drain_timeout:g}s")
+        error = task.exception()
+        if error is None:
+            logger.info("%s stopped", self._service.name)
+            return EXIT_OK
+        if isinstance(error, NSQError | OSError):
+            return self._fail(str(error))
+        raise error
+
+    def _signalled(self, number: signal.Signals) -> None:
+        if not self._stop.is_set():
+            logger.info(
+                "%s: %s, draining for at most %gs", self._service.name, number.name, self._drain_timeout
+            )
+            self._stop.set()
+            return
+        logger.warning("%s: %s again, not waiting any longer", self._service.name, number.name)
+        self._forced_by = number
+        self._force.set()
+
+    def _fail(self, text: str) -> int:
+        print(f"{self._service.name}: {text}", file=sys.stderr)
+        return EXIT_FAILED
+
+
+def _open_admin_port(address: str, service: Service, ready: Any) -> AdminPort:
+    from nsqgw.service.admin import AdminPort, service_registry  # needs the extra `gateways`
+
+    admin = AdminPort(registry=service_registry(service), ready=ready, settings=service.settings)
+    admin.listen(address)
+    logger.info("%s: admin port on http://%s", service.name, admin.address)
+    return admin
+
+
+@contextlib.contextmanager
+def _signals_sent_to(handler: Any) -> Iterator[None]:
+    """Send SIGINT and SIGTERM to `handler` inside the loop; put back what was there before."""
+    loop = asyncio.get_running_loop()
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, handler, number)
+    try:
+        yield
+    finally:
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)
+            signal.signal(number, before[number])
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    """Cancel `task` and give it a moment to clean up; what it raises then is of no more use."""
+    task.cancel()
+    await asyncio.wait({task}, timeout=CANCEL_TIMEOUT)
+    if task.done() and not task.cancelled() and (error := task.exception()) is not None:
+        logger.debug("raised while being cancelled: %r", error)
+
+
+async def _within(work: Coroutine[Any, Any, None], timeout: float) -> None:
+    with contextlib.suppress(asyncio.TimeoutError):
+        await asyncio.wait_for(work, timeout)
