@@ -1,0 +1,70 @@
+# Every target sets up what it needs; `make demo` and `make test` work from a clean clone.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+ARGS ?=
+
+.PHONY: help venv demo test test-oldest check real-daemons system-packages bench bench-compare soak clean
+
+help:
+	@echo "make demo             run the whole way on this machine, with a page to look at (ARGS='--help' for its options)"
+	@echo "make test             all tests (ARGS='-k name' for some)"
+	@echo "make check            format, lint, types and layers"
+	@echo "make real-daemons     build the original nsqd, nsqlookupd and nsqadmin into .cache/bin (needs Go)"
+	@echo "make system-packages  install Debian's chromium for the browser tests (needs root)"
+	@echo "make test-oldest      unit tests on Python 3.10, if there is one"
+	@echo "make bench            benchmarks; make bench-compare: next to pynsq on the same broker"
+	@echo "make soak             property tests, many more examples"
+	@echo "make clean            remove the virtual environment, caches and what was built"
+
+venv: $(STAMP)
+
+$(STAMP): setup.cfg pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+		{ echo "make: $(PYTHON) is missing or older than 3.10; give another one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+		{ echo "make: no virtual environment could be made; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	@echo "installing nsqgw and its tools into $(VENV)"
+	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[all,test]' || \
+		{ echo "make: pip could not install the packages of setup.cfg; its words are above" >&2; exit 1; }
+	@touch $@
+
+demo: venv
+	$(BIN)/nsqgw demo $(ARGS)
+
+# Without Go the tests against the original daemons are skipped, and say so; under CI every skip is a failure.
+test: venv
+	@tools/real_daemons.sh || { test -z "$(CI)" && echo "make: going on without the original daemons"; }
+	$(BIN)/pytest $(ARGS)
+
+test-oldest:
+	tools/test_oldest.sh
+
+check: venv
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+real-daemons:
+	tools/real_daemons.sh
+
+system-packages:
+	tools/system_packages.sh
+
+bench: venv
+	$(BIN)/pytest perf --benchmark-only --benchmark-disable-gc $(ARGS)
+
+bench-compare: venv
+	@tools/real_daemons.sh || echo "make: measuring on our own nsqd instead"
+	PYTHONPATH=tests $(BIN)/python -m perf.compare $(ARGS)
+
+soak: venv
+	HYPOTHESIS_PROFILE=soak $(BIN)/pytest tests/properties --timeout 3600 $(ARGS)
+
+clean:
+	rm -rf $(VENV) .cache build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks \
+		.import_linter_cache .coverage
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

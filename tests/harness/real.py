@@ -1,0 +1,127 @@
+"""The original nsqd and nsqlookupd as child processes, built by `make real-daemons`."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.polling import eventually
+
+BIN = Path(__file__).parents[2] / ".cache" / "bin"
+LISTENING = re.compile(r"(TCP|HTTP): listening on (\S+)")
+
+
+def require(program: str) -> Path:
+    """The program's path; skips the test where it was not built (in CI a skip is a failure)."""
+    path = BIN / program
+    if not path.exists():
+        pytest.skip(f"the original {program} is not in .cache/bin: make real-daemons")
+    return path
+
+
+def flag_arguments(flags: dict[str, Any]) -> list[str]:
+    """`msg_timeout=1.5` as `-msg-timeout=1.5s`; a tuple repeats the flag."""
+    arguments = []
+    for name, value in flags.items():
+        flag = "-" + name.replace("_", "-").replace("addresses", "address")
+        for item in value if isinstance(value, tuple) else (value,):
+            text = (
+                f"{item}s"
+                if isinstance(item, float)
+                else str(item).lower()
+                if isinstance(item, bool)
+                else item
+            )
+            arguments.append(f"{flag}={text}")
+    return arguments
+
+
+class RealDaemon:
+    """One process of the original; its ports and data stay the same over stop() and start().
+
+    Flags are given by name with `_` for `-`, durations as float seconds.
+    """
+
+    program: str
+    kind = "real"
+
+    def __init__(self, **flags: Any) -> None:
+        self.binary = require(self.program)
+        self.flags: dict[str, Any] = {"tcp_address": "127.0.0.1:0", "http_address": "127.0.0.1:0"} | flags
+        self.home = tempfile.TemporaryDirectory(prefix=f"{self.program}-")
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def tcp_address(self) -> str:
+        return str(self.flags["tcp_address"])
+
+    @property
+    def http_address(self) -> str:
+        return str(self.flags["http_address"])
+
+    @property
+    def data_path(self) -> Path:
+        path = Path(self.home.name) / "data"
+        path.mkdir(exist_ok=True)
+        return path
+
+    @property
+    def log(self) -> str:
+        return (Path(self.home.name) / "log").read_text()
+
+    def extra_arguments(self) -> list[str]:
+        return []
+
+    def start(self) -> RealDaemon:
+        arguments = flag_arguments(self.flags) + self.extra_arguments()
+        with (Path(self.home.name) / "log").open("wb") as log:
+            self.process = subprocess.Popen([self.binary, *arguments], stderr=log, stdout=log)
+        listening = eventually(self._listening, what=f"{self.program} listens")
+        self.flags |= {f"{kind.lower()}_address": address for kind, address in listening.items()}
+        return self
+
+    def _listening(self) -> dict[str, str]:
+        assert self.process is not None
+        if self.process.poll() is not None:
+            raise AssertionError(f"{self.program} ended with {self.process.returncode}:\n{self.log}")
+        found = dict(LISTENING.findall(self.log))
+        return found if len(found) == 2 else {}
+
+    def stop(self) -> None:
+        """Ends it abruptly, as a crash does."""
+        self._end(signal.SIGKILL)
+
+    def terminate(self) -> None:
+        """Ends it as an administrator does: it stores what it has."""
+        self._end(signal.SIGTERM)
+
+    def _end(self, how: signal.Signals) -> None:
+        if self.process is not None:
+            os.kill(self.process.pid, how)
+            self.process.wait(15)
+            self.process = None
+
+    def close(self) -> None:
+        self.stop()
+        self.home.cleanup()
+
+
+class RealNsqd(RealDaemon):
+    program = "nsqd"
+
+    def extra_arguments(self) -> list[str]:
+        return [f"-data-path={self.data_path}", "-broadcast-address=127.0.0.1"]
+
+
+class RealNsqlookupd(RealDaemon):
+    program = "nsqlookupd"
+
+    def extra_arguments(self) -> list[str]:
+        return ["-broadcast-address=127.0.0.1"]
