@@ -1,0 +1,41 @@
+"""The table of subcommands; each is imported only when it is used, so that no command pays for the others."""
+
+from __future__ import annotations
+
+import importlib
+
+import click
+
+from nsqgw.version import __version__
+
+SUBCOMMANDS = {
+    "demo": ("gateways.cli.demo", "Everything on this machine, with a page to look at."),
+    "nsqd": ("gateways.cli.nsqd", "The message broker, with the flags of the original."),
+    "nsqlookupd": ("gateways.cli.nsqlookupd", "The directory of topics, with the flags of the original."),
+    "push": ("gateways.cli.push", "Topics to browsers, by WebSocket and server-sent events."),
+    "ship": ("gateways.cli.ship", "Topics to files and log services, in batches."),
+}
+"""Name -> the module that has it as `command`, and its line in the help."""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands come from SUBCOMMANDS."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(SUBCOMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in SUBCOMMANDS:
+            return None
+        command: click.Command = importlib.import_module(SUBCOMMANDS[cmd_name][0]).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in SUBCOMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="nsqgw %(version)s")
+def nsqgw() -> None:
+    """NSQ for Python: broker, directory, and gateways to log services and browsers."""

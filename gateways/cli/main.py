@@ -1,0 +1,62 @@
+"""The `nsqgw` command: what a user did wrong ends in one line on stderr, never in a traceback.
+
+Exit codes: 0 done, 1 it could not be done, 2 wrong usage, 130 interrupted; a service gives its own (see
+nsqgw.service.lifecycle). Nothing here needs the extra `gateways`, so that a missing one can be named.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+
+from nsqgw.errors import NSQError
+from nsqgw.version import __version__
+
+logger = logging.getLogger(__name__)
+
+EXTRA_PACKAGES = ("click", "orjson", "prometheus_client", "pydantic", "websockets")
+
+EXIT_FAILED = 1
+EXIT_INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line `argv` (the process's own by default) and return the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv) or ["--help"]
+    if arguments == ["--version"]:
+        print(f"nsqgw {__version__}")
+        return 0
+    missing = [package for package in EXTRA_PACKAGES if find_spec(package) is None]
+    if missing:
+        return _fail(f"nsqgw: {missing[0]} is not installed: pip install 'nsqgw[gateways]'", EXIT_FAILED)
+    return _run(arguments)
+
+
+def _run(arguments: list[str]) -> int:
+    import click
+
+    from gateways.cli.group import nsqgw
+
+    try:
+        code = nsqgw.main(arguments, prog_name="nsqgw", standalone_mode=False)
+    except click.ClickException as error:
+        command = "nsqgw"
+        if isinstance(error, click.UsageError) and error.ctx is not None:
+            command = error.ctx.command_path
+        return _fail(f"{command}: {error.format_message()} (see {command} --help)", error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        return _fail("nsqgw: interrupted", EXIT_INTERRUPTED)
+    except (NSQError, OSError) as error:
+        return _fail(f"nsqgw {arguments[0]}: {error}", EXIT_FAILED)
+    except Exception as error:  # a mistake of ours: the log has the traceback, the user one line
+        logger.debug("unexpected error", exc_info=True)
+        text = f"unexpected {type(error).__name__}: {error} (--log-level debug shows where)"
+        return _fail(f"nsqgw {arguments[0]}: {text}", EXIT_FAILED)
+    return code if isinstance(code, int) else 0
+
+
+def _fail(text: str, code: int) -> int:
+    print(" ".join(text.split()), file=sys.stderr)
+    return code
