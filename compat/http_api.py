@@ -1,0 +1,329 @@
+"""The HTTP manners that nsqd and nsqlookupd share (nsqd-http section 1): routing, parameters, answers.
+
+A daemon gives a table of routes; each route's function takes a `Call` and returns what to answer (see
+`Route`) or raises `ApiError`. Bodies are bounded; what a route does not want is read and thrown away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import re
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from http.client import responses
+from posixpath import normpath
+from urllib.parse import quote, unquote_to_bytes
+
+from tornado.httpserver import HTTPServer
+from tornado.httputil import (
+    HTTPConnection,
+    HTTPHeaders,
+    HTTPMessageDelegate,
+    HTTPServerConnectionDelegate,
+    RequestStartLine,
+    ResponseStartLine,
+    format_timestamp,
+)
+from tornado.iostream import StreamClosedError
+
+from compat.go_durations import format_duration
+from nsqgw.service.settings import Address
+
+TEXT = "text/plain; charset=utf-8"
+JSON = "application/json; charset=utf-8"
+
+_DISCARD_LIMIT = 1024 * 1024
+"""Bytes of an unwanted body that are read all the same, so that the client sees the answer and no reset."""
+_IDLE_TIMEOUT = 300.0
+_BODY_TIMEOUT = 300.0
+_STOP_TIMEOUT = 5.0
+_ANY_BODY_SIZE = 2**62
+"""tornado's own limit is out of the way: the limit of each route gives the right answer, 413."""
+
+_BAD_ESCAPE = re.compile(r"%(?![0-9a-fA-F]{2})")
+_HTML_ESCAPES = {ord(char): f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"}
+
+
+class ApiError(Exception):
+    """A request is refused: HTTP `status` with the word `code` as NSQ's clients know it."""
+
+    def __init__(self, status: int, code: str) -> None:
+        super().__init__(f"{status} {code}")
+        self.status = status
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request as a route's function sees it; `segment` is what stood in place of `*` in the path."""
+
+    method: str
+    path: str
+    query_string: str
+    headers: HTTPHeaders
+    body: bytes = b""
+    segment: str = ""
+
+    @cached_property
+    def query(self) -> Mapping[str, str]:
+        """The parameters, the first value of each; ApiError INVALID_REQUEST when they are malformed."""
+        return parse_query(self.query_string)
+
+    def required(self, name: str) -> str:
+        """A parameter; ApiError MISSING_ARG_<NAME> when it is absent or empty."""
+        value = self.query.get(name, "")
+        if not value:
+            raise ApiError(400, f"MISSING_ARG_{name.upper()}")
+        return value
+
+
+Endpoint = Callable[[Call], object | Awaitable[object]]
+
+
+@dataclass(frozen=True)
+class Route:
+    """A method and path, and the function that answers.
+
+    The function returns (or is a coroutine that returns) None for an empty answer, str or bytes for bare
+    text, anything else for JSON. `path` may end in `/*`. `plain` is the style of /ping: errors are bare text,
+    and there is no X-NSQ header. The body is kept up to `max_body` bytes, above that the answer is 413
+    `too_big`; None throws any body away.
+    """
+
+    method: str
+    path: str
+    endpoint: Endpoint
+    plain: bool = False
+    max_body: int | None = None
+    too_big: str = "BODY_TOO_BIG"
+
+
+@dataclass(frozen=True)
+class _Answer:
+    status: int
+    body: bytes = b""
+    content_type: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def parse_query(query_string: str) -> dict[str, str]:
+    """The first value of each parameter; ApiError for a bad percent escape or a bare `;` (nsqd-http 1.3)."""
+    if ";" in query_string or _BAD_ESCAPE.search(query_string):
+        raise ApiError(400, "INVALID_REQUEST")
+    values: dict[str, str] = {}
+    for pair in query_string.split("&"):
+        name, _, value = pair.partition("=")
+        if pair:
+            values.setdefault(_unescape(name), _unescape(value))
+    return values
+
+
+def _unescape(text: str) -> str:
+    return unquote_to_bytes(text.replace("+", " ").encode("latin-1")).decode("utf-8", "replace")
+
+
+def encode_json(value: object) -> bytes:
+    """Compact JSON as Go writes it: UTF-8 as it is, `<`, `>` and `&` escaped, no newline."""
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return text.translate(_HTML_ESCAPES).encode("utf-8", "replace")
+
+
+class Api(HTTPServerConnectionDelegate):
+    """Serves a table of routes on listening sockets; `logger` gets a line a request."""
+
+    def __init__(self, routes: Iterable[Route], logger: logging.Logger) -> None:
+        self._routes: dict[str, dict[str, Route]] = {}
+        for route in routes:
+            self._routes.setdefault(route.path, {})[route.method] = route
+        self._real_paths = {path.lower(): path for path in self._routes if not path.endswith("*")}
+        self.logger = logger
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.server = HTTPServer(
+            self,
+            max_body_size=_ANY_BODY_SIZE,
+            idle_connection_timeout=_IDLE_TIMEOUT,
+            body_timeout=_BODY_TIMEOUT,
+        )
+
+    async def stop(self) -> None:
+        """Stop listening, let requests under way finish for a moment, close all connections."""
+        self.server.stop()
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=_STOP_TIMEOUT)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        await self.server.close_all_connections()
+
+    def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
+        return _Exchange(self, request_conn)
+
+    def own(self, task: asyncio.Task[None]) -> None:
+        """Keep a request's task until it is done; `stop` waits for it."""
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def find(self, method: str, path: str) -> tuple[Route, str] | _Answer:
+        """The route and the text for its `*`, or the answer when there is none (nsqd-http 1.2)."""
+        methods, segment = self._match(path)
+        route = methods.get(method)
+        if route is not None:
+            return route, segment
+        allowed = {"Allow": ", ".join(sorted([*methods, "OPTIONS"]))}
+        if methods and method == "OPTIONS":
+            return _Answer(200, headers=allowed)
+        if methods:
+            return _error(405, "METHOD_NOT_ALLOWED", headers=allowed)
+        real_path = self._real_paths.get(normpath("/" + path.lstrip("/")).lower())
+        if real_path is not None and method in self._routes[real_path]:
+            return _Answer(301 if method == "GET" else 307, headers={"Location": real_path})
+        return _error(404, "NOT_FOUND")
+
+    def _match(self, path: str) -> tuple[dict[str, Route], str]:
+        if path in self._routes:
+            return self._routes[path], ""
+        parent, _, segment = path.rpartition("/")
+        return (self._routes.get(f"{parent}/*", {}), segment) if segment else ({}, "")
+
+
+class _Exchange(HTTPMessageDelegate):
+    """One request and its answer."""
+
+    def __init__(self, api: Api, connection: HTTPConnection) -> None:
+        self._api = api
+        self._connection = connection
+        self._started = time.perf_counter()
+        self._chunks: list[bytes] = []
+        self._received = 0
+        self._keep = 0  # bytes of body the route wants at most
+        self._take = 0  # bytes of body that are read before the client is refused
+        self._answered = False
+        self._found: tuple[Route, str] | _Answer = _Answer(404)
+        self._call = Call("", "", "", HTTPHeaders())
+
+    def headers_received(
+        self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
+    ) -> Awaitable[None] | None:
+        assert isinstance(start_line, RequestStartLine)
+        path, _, query = start_line.path.partition("?")
+        self._found = self._api.find(start_line.method, path)
+        segment = "" if isinstance(self._found, _Answer) else self._found[1]
+        self._call = Call(start_line.method, path, query, headers, segment=segment)
+        self._keep, self._take = self._body_limits()
+        if _content_length(headers) > self._take:
+            self._refuse_body()
+        return None
+
+    def data_received(self, chunk: bytes) -> Awaitable[None] | None:
+        self._received += len(chunk)
+        if self._received <= self._keep:
+            self._chunks.append(chunk)
+        else:
+            self._chunks.clear()
+        if self._received > self._take:
+            self._refuse_body()
+        return None
+
+    def finish(self) -> None:
+        if not self._answered:
+            self._api.own(asyncio.get_running_loop().create_task(self._answer()))
+
+    def on_connection_close(self) -> None:
+        self._answered = True
+
+    def _body_limits(self) -> tuple[int, int]:
+        """How many bytes of body are kept, and how many are read."""
+        if isinstance(self._found, _Answer):
+            return 0, _DISCARD_LIMIT
+        max_body = self._found[0].max_body
+        return (0, _ANY_BODY_SIZE) if max_body is None else (max_body, max_body + _DISCARD_LIMIT)
+
+    def _refuse_body(self) -> None:
+        """Answer before the body is read; tornado then closes the connection after the answer."""
+        if self._answered:
+            return
+        if isinstance(self._found, _Answer):
+            self._send(self._found, plain=False)
+        else:
+            route = self._found[0]
+            self._send(_error(413, route.too_big, route.plain), route.plain)
+
+    async def _answer(self) -> None:
+        if isinstance(self._found, _Answer):
+            self._send(self._found, plain=False)
+            return
+        route = self._found[0]
+        try:
+            if route.max_body is not None and self._received > route.max_body:
+                raise ApiError(413, route.too_big)
+            call = replace(self._call, body=b"".join(self._chunks))
+            result = route.endpoint(call)
+            if isinstance(result, Awaitable):
+                result = await result
+            answer = _success(result)
+        except ApiError as error:
+            answer = _error(error.status, error.code, route.plain)
+        except Exception:
+            self._api.logger.exception("HTTP handler of %s %s failed", self._call.method, self._call.path)
+            answer = _error(500, "INTERNAL_ERROR", route.plain)
+        self._send(answer, route.plain)
+
+    def _send(self, answer: _Answer, plain: bool) -> None:
+        if self._answered:
+            return
+        self._answered = True
+        headers = HTTPHeaders(
+            {"Date": format_timestamp(time.time()), "Content-Length": str(len(answer.body))}
+        )
+        headers.update(answer.headers)
+        if answer.content_type is not None:
+            headers["Content-Type"] = answer.content_type
+        # Redirects and OPTIONS come from the originals' router, not from the API (nsqd-http 1.2).
+        if not plain and not (answer.headers and answer.status < 400):
+            headers["X-NSQ-Content-Type"] = "nsq; version=1.0"
+        if "Location" in headers and self._call.query_string:
+            headers["Location"] += "?" + quote(self._call.query_string, safe="=&%+;:@/?!$'()*,~-._")
+        status_line = ResponseStartLine("HTTP/1.1", answer.status, responses[answer.status])
+        chunk = answer.body if self._call.method != "HEAD" else None
+        try:
+            self._connection.write_headers(status_line, headers, chunk)
+            self._connection.finish()
+        except StreamClosedError:
+            self._api.logger.debug("client left before the answer to %s", self._call.path)
+        self._log(answer.status)
+
+    def _log(self, status: int) -> None:
+        logger = self._api.logger
+        if not logger.isEnabledFor(logging.INFO):
+            return
+        target = self._call.path + ("?" + self._call.query_string if self._call.query_string else "")
+        peer = getattr(getattr(self._connection, "context", None), "address", None)
+        address = str(Address(peer[0], peer[1])) if isinstance(peer, tuple) else "@"
+        took = format_duration(time.perf_counter() - self._started)
+        logger.info("%d %s %s (%s) %s", status, self._call.method, target, address, took)
+
+
+def _content_length(headers: HTTPHeaders) -> int:
+    """The announced size; 0 when there is none or it is malformed, which tornado answers by itself."""
+    announced = headers.get("Content-Length", "")
+    return int(announced) if announced.isascii() and announced.isdigit() and len(announced) < 20 else 0
+
+
+def _success(result: object) -> _Answer:
+    if result is None:
+        return _Answer(200)
+    if isinstance(result, str):
+        return _Answer(200, result.encode("utf-8", "replace"), TEXT)
+    if isinstance(result, bytes):
+        return _Answer(200, result, TEXT)
+    return _Answer(200, encode_json(result), JSON)
+
+
+def _error(status: int, code: str, plain: bool = False, headers: Mapping[str, str] | None = None) -> _Answer:
+    if plain:
+        return _Answer(status, code.encode(), TEXT, headers or {})
+    return _Answer(status, encode_json({"message": code}), JSON, headers or {})
