@@ -1,0 +1,1 @@
+"""Programs that bring NSQ to the world: log services (ship) and browsers (push)."""

@@ -1,0 +1,78 @@
+"""What all connections of one gateway share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from gateways.push.backlog import Backlog
+from gateways.push.hub import Hub
+from gateways.push.limits import Limits
+from gateways.push.wheel import Wheel
+
+WHEEL_SLOTS = 8
+
+
+class Connection(Protocol):
+    """A connection on the wheel, in whatever state it is."""
+
+    def look(self, now: float) -> None:
+        """Do what has become due by `now`: give up, ping, abort."""
+        ...
+
+    def end(self) -> None:
+        """Tell the client that this server goes away, and close once it has what waits for it."""
+        ...
+
+    def abort(self) -> None:
+        """Drop the connection and what waits for it, now."""
+        ...
+
+
+def _set_event() -> asyncio.Event:
+    event = asyncio.Event()
+    event.set()
+    return event
+
+
+@dataclass
+class Context:
+    """The hub, the bounds and the books; `clock` is the event loop's."""
+
+    hub: Hub
+    limits: Limits
+    new_backlog: Callable[[], Backlog]
+    """Makes the queue of a browser that stops taking its messages: the policy for slow browsers."""
+    clock: Callable[[], float]
+    connections: Wheel[Connection] = field(default_factory=lambda: Wheel(WHEEL_SLOTS))
+    accepted: int = 0
+    refused: Counter[int] = field(default_factory=Counter)
+    """Requests answered with an error, by HTTP status."""
+    closed: Counter[str] = field(default_factory=Counter)
+    """Streams that ended, by reason."""
+    client_frames: int = 0
+    """Frames browsers sent; nothing is done with them so far."""
+
+    vacant: asyncio.Event = field(default_factory=_set_event)
+    """Set while there is no connection."""
+
+    def admit(self, connection: Connection) -> None:
+        """Put `connection` on the wheel."""
+        self.connections.add(connection)
+        self.vacant.clear()
+
+    def release(self, connection: Connection) -> None:
+        """Take `connection` off the wheel: it is gone, or goes on as another."""
+        self.connections.discard(connection)
+        if not self.connections:
+            self.vacant.set()
+
+    async def turn_wheel(self) -> None:
+        """Look at every connection once in `look_interval`, until cancelled."""
+        while True:
+            await asyncio.sleep(self.limits.look_interval / WHEEL_SLOTS)
+            for connection in self.connections.tick():
+                connection.look(self.clock())

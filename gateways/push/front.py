@@ -1,0 +1,159 @@
+"""The listening side: reads the head of one request a connection, answers it or hands the socket over.
+
+Heads are bounded in size and time, connections in number. An answer is followed by a half-close, and the
+rest of what the client sends is read and let go until it closes too or its time is up, so that a client
+that is still sending gets the answer and no reset.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from http import HTTPStatus
+
+from gateways.push.context import Context
+from gateways.push.http import END_OF_HEAD, BadRequest, Request, Response, error_response, parse_request
+from gateways.push.session import Session, tune
+from nsqgw.service.listen import bound_address, listen
+
+logger = logging.getLogger(__name__)
+
+Router = Callable[[Request], "Response | Session"]
+
+_BACKLOG = 1024
+"""Connections the kernel may hold until they are accepted; all browsers come at once after a restart."""
+
+
+class HeadReader(asyncio.Protocol):
+    """A connection whose request is not here yet, or that gets a plain answer."""
+
+    __slots__ = ("_answered", "_context", "_deadline", "_head", "_router", "_transport")
+
+    def __init__(self, context: Context, router: Router) -> None:
+        self._context = context
+        self._router = router
+        self._head = bytearray()
+        self._answered = False
+        self._deadline = context.clock() + context.limits.handshake_timeout
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        tune(transport)
+        full = len(self._context.connections) >= self._context.limits.max_connections
+        self._context.admit(self)
+        self._context.accepted += 1
+        if full:
+            busy = error_response(
+                HTTPStatus.SERVICE_UNAVAILABLE, "too many connections", {"Retry-After": "5"}
+            )
+            self._answer(busy)
+
+    def data_received(self, data: bytes) -> None:
+        if self._answered:
+            return
+        searched = max(0, len(self._head) - len(END_OF_HEAD) + 1)
+        self._head += data
+        limit = self._context.limits.max_head_bytes
+        end = self._head.find(END_OF_HEAD, searched, limit)
+        if end >= 0:
+            end += len(END_OF_HEAD)
+            self._serve(bytes(self._head[:end]), bytes(self._head[end:]))
+        elif len(self._head) >= limit:
+            self._answer(
+                error_response(
+                    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"the head is larger than {limit} bytes"
+                )
+            )
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._context.release(self)
+
+    def look(self, now: float) -> None:
+        """Once a turn of the wheel: a head that does not come, a client that does not go."""
+        if now < self._deadline:
+            return
+        if self._answered or not self._head:
+            self.abort()
+        else:
+            self._answer(error_response(HTTPStatus.REQUEST_TIMEOUT, "the request took too long"))
+
+    def end(self) -> None:
+        if not self._answered:
+            self._transport.close()
+
+    def abort(self) -> None:
+        self._transport.abort()
+
+    def _serve(self, raw: bytes, rest: bytes) -> None:
+        self._head.clear()
+        method = "GET"
+        try:
+            request = parse_request(raw)
+            method = request.method
+            answer = self._router(request)
+        except BadRequest as error:
+            answer = error_response(error.status, str(error))
+        if isinstance(answer, Response):
+            self._answer(answer, method)
+        else:
+            self._context.release(self)
+            answer.start(self._transport, rest)
+
+    def _answer(self, response: Response, method: str = "GET") -> None:
+        self._answered = True
+        self._deadline = self._context.clock() + self._context.limits.close_timeout
+        if response.status >= HTTPStatus.BAD_REQUEST:
+            self._context.refused[response.status] += 1
+        self._transport.write(response.serialize(method))
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        else:
+            self._transport.close()
+
+
+class Front:
+    """The listeners: `start` to serve, `stop_listening` and `close` to end."""
+
+    def __init__(self, context: Context, router: Router) -> None:
+        self._context = context
+        self._router = router
+        self._servers: list[asyncio.Server] = []
+        self._wheel: asyncio.Task[None] | None = None
+        self.address = ""
+        """The `host:port` listened on, once started; with the port that stands for 0."""
+
+    async def start(self, address: str) -> None:
+        """Listen on `host:port`; ListenFailed when the port is taken or the address is not this machine's."""
+        sockets = listen(address)
+        self.address = bound_address(sockets)
+        loop = asyncio.get_running_loop()
+        for sock in sockets:
+            server = await loop.create_server(
+                lambda: HeadReader(self._context, self._router), sock=sock, backlog=_BACKLOG
+            )
+            self._servers.append(server)
+        self._wheel = asyncio.create_task(self._context.turn_wheel())
+
+    def stop_listening(self) -> None:
+        """Take no new connections."""
+        for server in self._servers:
+            server.close()
+        self._servers.clear()
+
+    async def close(self) -> None:
+        """End every connection: browsers are told to come back, and those that do not go are dropped."""
+        self.stop_listening()
+        for connection in self._context.connections:
+            connection.end()
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._context.vacant.wait(), self._context.limits.close_timeout)
+        for connection in self._context.connections:
+            connection.abort()
+        if self._wheel is not None:
+            self._wheel.cancel()
+            await asyncio.gather(self._wheel, return_exceptions=True)
+            self._wheel = None
+        await asyncio.sleep(0)  # aborted transports report their loss in the next turn

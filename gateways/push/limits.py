@@ -1,0 +1,27 @@
+"""The bounds of the browser side: what one connection may hold, and how long each step may take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Sizes in bytes, times in seconds. Times are kept to within one turn of the wheel, `look_interval`."""
+
+    max_connections: int = 10_000
+    max_head_bytes: int = 16_384
+    handshake_timeout: float = 10.0
+    max_client_message_bytes: int = 65_536
+    max_client_frames: int = 200
+    """Frames a browser may send between two looks at its connection; it has nothing to say so far."""
+    write_buffer_bytes: int = 65_536
+    """What the transport may hold of a connection before messages wait in its backlog."""
+    max_queue_bytes: int = 1_048_576
+    max_queue_age: float = 10.0
+    ping_interval: float = 25.0
+    pong_timeout: float = 10.0
+    heartbeat_interval: float = 15.0
+    """Between the comments that keep an event stream open through proxies."""
+    close_timeout: float = 5.0
+    look_interval: float = 2.0

@@ -1,0 +1,84 @@
+"""What is served where.
+
+/                  a page that shows the streams live, with its parts beside it
+/topics            the names of the topics, as JSON
+/stream/<topic>    the stream: WebSocket, or server-sent events where Accept asks for them
+"""
+
+from __future__ import annotations
+
+import mimetypes
+from collections.abc import Mapping
+from http import HTTPStatus
+from importlib.resources import files
+
+from gateways.push.context import Context
+from gateways.push.http import BadRequest, Request, Response, error_response, json_response
+from gateways.push.origin import OriginPolicy
+from gateways.push.session import Session
+from gateways.push.sse import CONTENT_TYPE, EventStreamSession
+from gateways.push.websocket import WebSocketSession, handshake
+
+Pages = Mapping[str, Response]
+
+STREAM = "/stream/"
+
+_PAGE_HEADERS = {
+    "Cache-Control": "no-cache",
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+def static_pages(package: str) -> dict[str, Response]:
+    """The files in `package`'s folder `static`, by path; `index.html` is `/`."""
+    pages = {}
+    for file in files(package).joinpath("static").iterdir():
+        path = "/" if file.name == "index.html" else f"/{file.name}"
+        content_type = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+        if content_type.startswith("text/"):
+            content_type += "; charset=utf-8"
+        pages[path] = Response(HTTPStatus.OK, file.read_bytes(), content_type, _PAGE_HEADERS)
+    return pages
+
+
+class Routes:
+    """Answers requests of one gateway; called by the front with each of them."""
+
+    def __init__(self, context: Context, origins: OriginPolicy, pages: Pages) -> None:
+        self._context = context
+        self._origins = origins
+        self._pages = pages
+
+    def __call__(self, request: Request) -> Response | Session:
+        if request.path.startswith(STREAM):
+            return self._stream(request)
+        if request.method not in ("GET", "HEAD"):
+            return error_response(HTTPStatus.METHOD_NOT_ALLOWED, "only GET is served", {"Allow": "GET, HEAD"})
+        if request.path == "/topics":
+            return json_response(HTTPStatus.OK, {"topics": self._context.hub.topics})
+        page = self._pages.get(request.path)
+        return page or error_response(HTTPStatus.NOT_FOUND, f"there is no {request.path}")
+
+    def _stream(self, request: Request) -> Response | Session:
+        topic = request.path.removeprefix(STREAM)
+        if topic not in self._context.hub.topics:
+            return error_response(HTTPStatus.NOT_FOUND, f"topic {topic!r} is not streamed here")
+        if request.method != "GET":
+            return error_response(HTTPStatus.METHOD_NOT_ALLOWED, "only GET is served", {"Allow": "GET"})
+        origin = request.headers.get("origin")
+        if not self._origins.permits(origin, request.headers.get("host", "")):
+            raise BadRequest(
+                HTTPStatus.FORBIDDEN, f"origin {origin} is not allowed; the gateway's --allow-origin names it"
+            )
+        if request.wants_upgrade:
+            core = handshake(request, self._context.limits.max_client_message_bytes)
+            return WebSocketSession(self._context, topic, core)
+        if request.accepts(CONTENT_TYPE):
+            # a page of another, allowed origin may read the answer only if we say so (CORS)
+            cors = {"Access-Control-Allow-Origin": origin, "Vary": "Origin"} if origin is not None else {}
+            return EventStreamSession(self._context, topic, cors)
+        return error_response(
+            HTTPStatus.NOT_ACCEPTABLE, f"ask for a WebSocket upgrade, or with Accept: {CONTENT_TYPE}"
+        )

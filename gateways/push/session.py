@@ -1,0 +1,196 @@
+"""One browser on one stream, whatever it speaks: writes what the hub offers, or queues it while it cannot.
+
+The transport holds a little; while it holds too much, messages wait by reference in a backlog, whose policy
+decides when the browser has to go. A browser that does not read is not read from either, so that its own
+pings cannot fill memory with pongs. WebSocket and event stream differ in how they begin, stay alive and end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from abc import ABC, abstractmethod
+from enum import Enum
+from typing import ClassVar, cast
+
+from gateways.push.backlog import Backlog
+from gateways.push.context import Context
+from gateways.push.frame import Burst, Encoding
+
+logger = logging.getLogger(__name__)
+
+
+class Ending(Enum):
+    """Why a stream ends from our side: WebSocket close code and reason. All of them bid to come back."""
+
+    SLOW = (4008, "slow")
+    NO_PONG = (4012, "no pong")
+    TOO_CHATTY = (1008, "too many messages")
+    RESTART = (1012, "service restart")
+
+    @property
+    def code(self) -> int:
+        """The close code; 4000 to 4499 are ours and ask the browser to connect again."""
+        return self.value[0]
+
+    @property
+    def reason(self) -> str:
+        """The reason in the close frame, in logs and metrics."""
+        return self.value[1]
+
+
+class Session(asyncio.Protocol, ABC):
+    """A subscriber of the hub that sits on a transport."""
+
+    __slots__ = (
+        "_backlog",
+        "_context",
+        "_deadline",
+        "_ending",
+        "_listening",
+        "_paused",
+        "_transport",
+        "topic",
+    )
+
+    encoding: Encoding
+    kind: ClassVar[str]
+    """What it speaks, for metrics."""
+
+    def __init__(self, context: Context, topic: str) -> None:
+        self.topic = topic
+        self._context = context
+        self._backlog: Backlog | None = None
+        self._paused = False
+        self._listening = False
+        self._ending: Ending | None = None
+        self._deadline: float | None = None
+
+    def start(self, transport: asyncio.Transport, rest: bytes) -> None:
+        """Take over `transport` from the reader of the request; `rest` came after the request's head."""
+        self._transport = transport
+        transport.set_protocol(self)
+        transport.set_write_buffer_limits(high=self._context.limits.write_buffer_bytes)
+        self._context.admit(self)
+        self._listening = True
+        self._open()
+        self._context.hub.subscribe(self.topic, self)
+        if rest:
+            self.data_received(rest)
+
+    @property
+    def waiting_bytes(self) -> int:
+        """What this browser has not taken: its backlog and the transport's buffer."""
+        backlog = self._backlog.size if self._backlog is not None else 0
+        return backlog + self._transport.get_write_buffer_size()
+
+    def offer(self, data: bytes, burst: Burst) -> None:
+        """Write `data`, or queue it; close the browser that lags too far behind."""
+        if not self._listening:
+            return
+        if self._backlog is None:
+            self._transport.write(data)
+        elif not self._backlog.add(data, burst, self._context.clock()):
+            self.close(Ending.SLOW)
+
+    def look(self, now: float) -> None:
+        """Once a turn of the wheel: overdue backlogs, pings and the deadline of a close."""
+        if self._deadline is not None:
+            if now >= self._deadline:
+                self.abort()
+        elif self._backlog is None:
+            self._keep_alive(now)
+        elif self._backlog.overdue(now):
+            self.close(Ending.SLOW)
+
+    def end(self) -> None:
+        """The gateway goes away: close as soon as the browser has what waits for it."""
+        if not self._listening:
+            return
+        if self._backlog is None:
+            self.close(Ending.RESTART)
+        else:
+            self._leave(Ending.RESTART.reason)
+            self._ending = Ending.RESTART
+
+    def abort(self) -> None:
+        self._leave("aborted")
+        self._transport.abort()
+
+    def close(self, ending: Ending) -> None:
+        """Say why and close; what waits in the backlog is given up."""
+        if not self._listening:
+            return
+        if ending is Ending.SLOW:
+            logger.warning("%s is too slow for topic %s, closed", self.peer, self.topic)
+        self._leave(ending.reason)
+        self._backlog = None
+        self._say_farewell(ending)
+
+    @property
+    def peer(self) -> str:
+        """The browser's address."""
+        address = self._transport.get_extra_info("peername")
+        return f"{address[0]}:{address[1]}" if isinstance(address, tuple) else "a browser"
+
+    # asyncio's side
+
+    def pause_writing(self) -> None:
+        self._paused = True
+        self._transport.pause_reading()
+        if self._backlog is None and self._listening:
+            self._backlog = self._context.new_backlog()
+
+    def resume_writing(self) -> None:
+        self._paused = False
+        self._transport.resume_reading()
+        backlog = self._backlog
+        if backlog is None:
+            return
+        while not self._paused:  # a write may pause us again
+            data = backlog.take()
+            if data is None:
+                self._backlog = None
+                break
+            self._transport.write(data)
+        if self._backlog is None and self._ending is not None:
+            self._say_farewell(self._ending)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._leave("gone")
+        self._backlog = None
+        self._context.release(self)
+
+    # for the two kinds
+
+    def _leave(self, reason: str) -> None:
+        """Stop listening; what is left of the connection has `close_timeout` to end."""
+        if not self._listening:
+            return
+        self._listening = False
+        self._deadline = self._context.clock() + self._context.limits.close_timeout
+        self._context.hub.unsubscribe(self.topic, self)
+        self._context.closed[reason] += 1
+
+    @abstractmethod
+    def _open(self) -> None:
+        """Answer the request."""
+
+    @abstractmethod
+    def _keep_alive(self, now: float) -> None:
+        """Send a sign of life when it is time, and close when the peer gives none."""
+
+    @abstractmethod
+    def _say_farewell(self, ending: Ending) -> None:
+        """Write the close, if the protocol has one, and close the transport."""
+
+
+def tune(transport: asyncio.Transport) -> None:
+    """No waiting for more data before a small message leaves, and an end to peers that are gone."""
+    sock = cast("socket.socket | None", transport.get_extra_info("socket"))
+    if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 30_000)

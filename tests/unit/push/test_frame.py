@@ -1,0 +1,87 @@
+"""Encodings against their standards, and that each is made once."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from websockets.frames import Opcode
+from websockets.protocol import Protocol, Side
+
+from gateways.push.frame import Burst, Frame, event_block, is_utf8, websocket_message
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b"hello", b"\x81\x05hello"),
+        ("grüße".encode(), b"\x81\x07gr\xc3\xbc\xc3\x9fe"),
+        (b"\xff\x00", b"\x82\x02\xff\x00"),
+        (b"a" * 126, b"\x81\x7e\x00\x7e" + b"a" * 126),
+        (b"a" * 65536, b"\x81\x7f\x00\x00\x00\x00\x00\x01\x00\x00" + b"a" * 65536),
+    ],
+)
+def test_a_websocket_message_is_one_unmasked_frame(body: bytes, expected: bytes) -> None:
+    assert websocket_message(Frame(body)) == expected
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b"hello", b"data: hello\n\n"),
+        (b" two\nlines", b"data:  two\ndata: lines\n\n"),
+        (b"a\r\nb\rc\n", b"data: a\ndata: b\ndata: c\ndata: \n\n"),
+        (b"\xff", b"event: binary\ndata: /w==\n\n"),
+    ],
+)
+def test_an_event_block_has_one_data_line_a_line(body: bytes, expected: bytes) -> None:
+    assert event_block(Frame(body)) == expected
+
+
+@given(st.binary(min_size=1))
+def test_an_event_block_is_read_back(body: bytes) -> None:
+    name, data = read_event(event_block(Frame(body)))
+    if name == "binary":
+        assert base64.b64decode(data) == body
+        assert not is_utf8(body)
+    else:
+        assert data == body.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+
+def read_event(block: bytes) -> tuple[str, bytes]:
+    """What an EventSource makes of `block` (HTML standard, interpreting an event stream)."""
+    assert block.endswith(b"\n\n")
+    name, data = "message", b""
+    for line in block[:-2].replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n"):
+        field, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if field == b"event":
+            name = value.decode()
+        elif field == b"data":
+            data += value + b"\n"
+    return name, data.removesuffix(b"\n")
+
+
+@given(st.lists(st.binary(min_size=1, max_size=300), min_size=1, max_size=20))
+def test_joined_frames_are_read_one_by_one(bodies: list[bytes]) -> None:
+    client = Protocol(Side.CLIENT, max_size=None)
+    client.receive_data(Burst(bodies).encoded(websocket_message))
+    frames = client.events_received()
+    assert [frame.data for frame in frames] == bodies
+    assert [frame.opcode is Opcode.TEXT for frame in frames] == [is_utf8(body) for body in bodies]
+
+
+def test_each_encoding_is_made_once() -> None:
+    made = []
+
+    def encoding(frame: Frame) -> bytes:
+        made.append(frame.body)
+        return frame.body
+
+    burst = Burst([b"a", b"b"])
+    assert made == []
+    assert burst.encoded(encoding) is burst.encoded(encoding)
+    assert burst.frames[0].encoded(encoding) == b"a"
+    assert made == [b"a", b"b"]
