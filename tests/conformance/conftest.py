@@ -37,7 +37,7 @@ def topic(new_topic: Callable[[], str]) -> str:
 
 @pytest.fixture(scope="session")
 def old_topics(broker: Daemon) -> list[str]:
-    """Topics with a channel `ch` made early: nsqd looks for new channels every 5 s only (nsqd-behaviour 1.2)."""
+    """Topics with a channel `ch` made early: nsqd notices new ones every 5 s only."""
     names = [f"old-{number}" for number in range(OLD_CHANNELS)]
     for name in names:
         post(broker.http_address, f"/topic/create?topic={name}")

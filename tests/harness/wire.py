@@ -5,6 +5,7 @@ It shares no code with nsqgw on purpose: what judges the wire must not be built 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import struct
@@ -27,7 +28,7 @@ class Delivery(NamedTuple):
     body: bytes
 
 
-class Closed(Exception):  # noqa: N818
+class Closed(Exception):
     """The server ended the connection."""
 
 
@@ -79,12 +80,17 @@ class Socket:
             self.socket.settimeout(self.timeout)
         return False
 
+    def remainder(self) -> bytes:
+        """What still arrives until the server ends the connection; TimeoutError when it does not end it."""
+        data = b""
+        with contextlib.suppress(ConnectionError):
+            while chunk := self.socket.recv(65536):
+                data += chunk
+        return data
+
     def is_closed(self) -> bool:
         """Whether the server ends the connection without another byte."""
-        try:
-            return self.exactly(1) is None
-        except Closed:
-            return True
+        return self.remainder() == b""
 
     def close(self) -> None:
         self.socket.close()
