@@ -1,0 +1,121 @@
+"""Discovery of the nsqds that have a topic: every nsqlookupd asked at each poll, the union told.
+
+It only ever adds: an nsqd that an nsqlookupd does not name any more is not reported as gone, since its
+connection ends by itself when it dies (client-behaviour section 3). Whatever else learns of nsqds, such as a
+feed of changes, may call the same `on_found`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from urllib.parse import SplitResult
+
+from nsqgw.errors import DiscoveryError, NSQError
+from nsqgw.lookup.client import lookup, lookup_url
+from nsqgw.lookup.schedule import PollSchedule
+from nsqgw.protocol.names import check_topic
+
+logger = logging.getLogger(__name__)
+
+OnFound = Callable[[frozenset[str]], None]
+OnFailed = Callable[[str, NSQError], None]
+
+
+class Discovery:
+    """Polls nsqlookupds for `topic` until it is stopped.
+
+    `on_found` is called with the `host:port` of the nsqds seen so far in this poll, as soon as the first
+    nsqlookupd has answered and again when another one adds to it: a slow one delays nobody. `on_failed` is
+    called with the address of an nsqlookupd and a DiscoveryError, at each poll in which it fails.
+
+    `poll_interval` and `timeout` (of one question to one nsqlookupd) are seconds, `poll_jitter` is a part of
+    the interval. Raises ConfigError for an address that is none.
+    """
+
+    def __init__(
+        self,
+        topic: str,
+        lookupd_http_addresses: Iterable[str],
+        *,
+        poll_interval: float = 60.0,
+        poll_jitter: float = 0.3,
+        timeout: float = 5.0,
+        on_found: OnFound,
+        on_failed: OnFailed,
+    ) -> None:
+        self._topic = check_topic(topic)
+        self._urls = {address: lookup_url(address) for address in lookupd_http_addresses}
+        self._schedule = PollSchedule(poll_interval, poll_jitter)
+        self._timeout = timeout
+        self._on_found = on_found
+        self._on_failed = on_failed
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to poll; the first question goes out at once. Needs a running loop."""
+        assert self._task is None, "started twice"
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def stop(self) -> None:
+        """Stop at once, questions under way included; nothing is called back afterwards."""
+        if self._task is None:
+            return
+        task, self._task = self._task, None
+        task.cancel()
+        await asyncio.wait({task})
+
+    def poke(self) -> None:
+        """Ask again now, or a little later when the last questions are less than a second old."""
+        self._schedule.poke()
+        self._wake.set()
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._until_due(loop)
+            self._schedule.poll_started(loop.time())
+            union = _Union(self._on_found)
+            answers = await asyncio.gather(*(self._ask(*lookupd, union) for lookupd in self._urls.items()))
+            self._schedule.poll_ended(loop.time(), any(answers))
+
+    async def _until_due(self, loop: asyncio.AbstractEventLoop) -> None:
+        while (pause := self._schedule.due(loop.time())) > 0:
+            self._wake.clear()
+            timer = loop.call_later(pause, self._wake.set)
+            try:
+                await self._wake.wait()
+            finally:
+                timer.cancel()
+
+    async def _ask(self, address: str, url: SplitResult, union: _Union) -> bool:
+        """Ask one nsqlookupd and tell the outcome; whether it answered."""
+        try:
+            answer = await lookup(url, self._topic, timeout=self._timeout)
+            if answer.malformed:
+                text = f"left out {answer.malformed} producer(s) without a usable address"
+                self._on_failed(address, DiscoveryError(text))
+            union.add(answer.nsqd_tcp_addresses)
+        except DiscoveryError as error:
+            self._on_failed(address, error)
+            return False
+        except Exception:  # a mistake of ours or in a callback must not end discovery for good
+            logger.exception("asking nsqlookupd %s about topic %s failed", address, self._topic)
+            return False
+        return True
+
+
+class _Union:
+    """What the nsqlookupds named in one poll, told as it grows."""
+
+    def __init__(self, tell: OnFound) -> None:
+        self._tell = tell
+        self._told: frozenset[str] | None = None
+
+    def add(self, addresses: frozenset[str]) -> None:
+        union = addresses | (self._told or frozenset())
+        if union != self._told:
+            self._told = union
+            self._tell(union)
