@@ -1,0 +1,110 @@
+"""A front with a hub and no NSQ behind it, and a bare client that sends what it is told to."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+
+import pytest
+
+from gateways.push.backlog import Disconnect
+from gateways.push.context import Context
+from gateways.push.front import Front
+from gateways.push.http import Response
+from gateways.push.hub import Hub
+from gateways.push.limits import Limits
+from gateways.push.origin import OriginPolicy
+from gateways.push.routes import Routes
+
+PAGE = Response(HTTPStatus.OK, b"<!doctype html>", "text/html; charset=utf-8")
+QUICK = Limits(look_interval=0.04, close_timeout=2.0)
+
+
+@dataclass
+class Served:
+    """A running front and the parts under it."""
+
+    front: Front
+    context: Context
+    hub: Hub
+
+    @property
+    def host(self) -> str:
+        return self.front.address
+
+    def publish(self, *bodies: bytes, topic: str = "events") -> None:
+        """Fan out at once."""
+        for _ in self.hub.fan_out(topic, bodies):
+            pass
+
+
+@dataclass
+class Peer:
+    """A client that speaks bytes."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    def send(self, data: bytes) -> None:
+        self.writer.write(data)
+
+    async def read_until(self, mark: bytes) -> bytes:
+        return await asyncio.wait_for(self.reader.readuntil(mark), 10)
+
+    async def read_exactly(self, count: int) -> bytes:
+        return await asyncio.wait_for(self.reader.readexactly(count), 10)
+
+    async def read_all(self) -> bytes:
+        """Everything until the server closes its side."""
+        return await asyncio.wait_for(self.reader.read(), 10)
+
+    async def close(self) -> None:
+        self.writer.close()
+        with contextlib.suppress(ConnectionError):
+            await self.writer.wait_closed()
+
+
+Serve = Callable[..., Awaitable[Served]]
+Dial = Callable[[Served], Awaitable[Peer]]
+
+
+@pytest.fixture
+async def serve() -> AsyncIterator[Serve]:
+    """Starts a front: `await serve(Limits(...), allow_origins=[...])`."""
+    fronts: list[Front] = []
+
+    async def start(limits: Limits = QUICK, allow_origins: tuple[str, ...] = ()) -> Served:
+        hub = Hub(["events", "other"])
+        context = Context(
+            hub=hub,
+            limits=limits,
+            new_backlog=lambda: Disconnect(limits.max_queue_bytes, limits.max_queue_age),
+            clock=asyncio.get_running_loop().time,
+        )
+        front = Front(context, Routes(context, OriginPolicy(allow_origins), {"/": PAGE}))
+        await front.start("127.0.0.1:0")
+        fronts.append(front)
+        return Served(front, context, hub)
+
+    yield start
+    for front in fronts:
+        await front.close()
+
+
+@pytest.fixture
+async def dial() -> AsyncIterator[Dial]:
+    """Connects a bare client."""
+    peers: list[Peer] = []
+
+    async def connect(served: Served) -> Peer:
+        host, _, port = served.host.rpartition(":")
+        peer = Peer(*await asyncio.open_connection(host, int(port)))
+        peers.append(peer)
+        return peer
+
+    yield connect
+    for peer in peers:
+        await peer.close()
