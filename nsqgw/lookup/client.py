@@ -61,7 +61,8 @@ def lookup_url(address: str) -> SplitResult:
 async def lookup(url: SplitResult, topic: str, *, timeout: float) -> Answer:
     """Ask the nsqlookupd at `url` (from `lookup_url`) for `topic`.
 
-    A topic it does not know gives an empty Answer. Takes at most `timeout` seconds. Raises DiscoveryError, whose text says what went wrong.
+    A topic it does not know gives an empty Answer. Takes at most `timeout` seconds. Raises DiscoveryError,
+    whose text says what went wrong.
     """
     parameters = urlencode({"topic": topic})
     query = f"{url.query}&{parameters}" if url.query else parameters
