@@ -86,15 +86,16 @@ class BatchBody:
 
     nsqd does not compare body_size with what follows (nsqd-tcp 8.8) and would read on for as long as
     single messages are legal. Here the messages together may not exceed max-body-size either, which
-    only a client that lied about its body_size can notice.
+    only a client that lied about its body_size can notice. HTTP's binary /mpub is the same without a
+    body_size in front, which is then given as `announced`.
     """
 
     __slots__ = ("_announced", "_bodies", "_count", "_held", "_limits", "_size", "_topic", "wanted")
 
-    def __init__(self, topic: str, limits: ServerLimits) -> None:
+    def __init__(self, topic: str, limits: ServerLimits, announced: int | None = None) -> None:
         self._topic = topic
         self._limits = limits
-        self._announced: int | None = None
+        self._announced = announced
         self._count: int | None = None
         self._size: int | None = None
         self._bodies: list[bytes] = []

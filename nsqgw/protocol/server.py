@@ -91,9 +91,13 @@ class ServerProtocol:
         """The client sends no more, or took too long; sets `error` when that cuts a body short."""
         self._reader.end()
 
+    def send_ok(self, count: int = 1) -> None:
+        """Queue the answer to `count` commands that succeeded."""
+        self._outgoing.append(OK_FRAME * count)
+
     def send_response(self, data: bytes) -> None:
-        """Queue the answer to a command: `OK`, `CLOSE_WAIT` or a JSON document."""
-        self._outgoing.append(OK_FRAME if data is OK else encode_response(data))
+        """Queue an answer: `CLOSE_WAIT` or a JSON document."""
+        self._outgoing.append(encode_response(data))
 
     def send_error(self, error: ServerError) -> None:
         """Queue an error frame."""
@@ -125,7 +129,7 @@ class ServerProtocol:
         if negotiation.settings.deflate or negotiation.settings.snappy:
             self._encoded = self.data_to_send()
             self._compressing = True
-            self.send_response(OK)
+            self.send_ok()
 
     def data_to_send(self) -> bytes:
         """The bytes to write now, compressed when that was agreed; empty when nothing is queued."""

@@ -1,0 +1,240 @@
+"""nsqd in this process: topics, channels, the TCP and HTTP ports, and the clock that drives time-outs.
+
+Everything runs in one event loop. What arrives is put into topics; at the end of the loop turn the messages
+move on to channels and consumers (see Turn); a tick every 100 ms puts back what timed out or came due.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from types import TracebackType
+
+from compat.go_logs import LOG_LEVELS
+from compat.nsqd.channel import Channel
+from compat.nsqd.consumer import Consumer
+from compat.nsqd.http import HttpPort
+from compat.nsqd.observer import LookupPeers
+from compat.nsqd.options import NsqdOptions
+from compat.nsqd.tcp import ClientConnection
+from compat.nsqd.topic import Topic
+from compat.nsqd.turn import Turn
+from nsqgw.errors import SubFailed
+from nsqgw.protocol.names import is_ephemeral
+from nsqgw.service.listen import bound_address, listen
+from nsqgw.service.settings import parse_address
+
+logger = logging.getLogger(__name__)
+
+QUEUE_SCAN_INTERVAL = 0.1
+"""Time between two looks at time-outs and deferrals, in seconds; fixed in the original too."""
+
+
+class Nsqd:
+    """One broker. `await start()` and `await stop()`, or `async with`.
+
+    What it holds lives in memory and is gone after `stop`. `tcp_address` and `http_address` are the
+    "host:port" really listened on, once it was started.
+    """
+
+    def __init__(self, options: NsqdOptions | None = None) -> None:
+        self.options = options or NsqdOptions()
+        self.limits = self.options.limits
+        self.topics: dict[str, Topic] = {}
+        self.clients: dict[ClientConnection, None] = {}
+        self.start_time = 0
+        self.tcp_address = ""
+        self.http_address = ""
+        self.lookup_peers = LookupPeers(self, self.options.lookupd_tcp_addresses)
+        self.now = time.monotonic
+        self._turn = Turn(self._after_this_turn, self.now)
+        self._servers: list[asyncio.AbstractServer] = []
+        self._http = HttpPort(self)
+        self._starting: set[asyncio.Task[None]] = set()
+        self._scan_timer: asyncio.TimerHandle | None = None
+        self._all_left = asyncio.Event()
+
+    async def start(self) -> None:
+        """Listen. Raises ListenFailed or ConfigError, whose text names the address and the remedy."""
+        loop = asyncio.get_running_loop()
+        self.start_time = int(time.time())
+        sockets = listen(self.options.tcp_address)
+        self.tcp_address = bound_address(sockets)
+        for each in sockets:
+            self._servers.append(await loop.create_server(lambda: ClientConnection(self), sock=each))
+        logger.info("TCP: listening on %s", self.tcp_address)
+        if self.options.http_address:
+            self.http_address = self._http.listen(self.options.http_address)
+            logger.info("HTTP: listening on %s", self.http_address)
+        self._scan_timer = loop.call_later(QUEUE_SCAN_INTERVAL, self._scan)
+        await self.lookup_peers.start()
+
+    async def stop(self) -> None:
+        """Close the ports and all connections. What was queued is gone."""
+        for server in self._servers:
+            server.close()
+        self._servers.clear()
+        if self._scan_timer is not None:
+            self._scan_timer.cancel()
+        await self._close_clients()
+        await self._http.stop()
+        for task in self._starting:
+            task.cancel()
+        await asyncio.gather(*self._starting, return_exceptions=True)
+        await self.lookup_peers.stop()
+        self.topics.clear()
+
+    async def __aenter__(self) -> Nsqd:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    def joined(self, client: ClientConnection) -> None:
+        """A client connected."""
+        self.clients[client] = None
+        self._all_left.clear()
+
+    def left(self, client: ClientConnection) -> None:
+        """A client's connection is gone."""
+        self.clients.pop(client, None)
+        if not self.clients:
+            self._all_left.set()
+
+    def publish(self, topic: str, bodies: Sequence[bytes], deferral: float = 0.0) -> None:
+        """Put messages into a topic, which is created when missing; `deferral` in seconds."""
+        self.topic(topic).put(bodies, time.time_ns(), deferral)
+
+    def topic(self, name: str) -> Topic:
+        """The topic of that name, created when missing."""
+        topic = self.topics.get(name)
+        return topic if topic is not None else self._create_topic(name)
+
+    def channel(self, topic: Topic, name: str) -> Channel:
+        """The channel of that name, created when missing."""
+        channel = topic.channels.get(name)
+        if channel is None:
+            channel = Channel(
+                topic.name,
+                name,
+                mem_queue_size=self.options.mem_queue_size,
+                max_msg_timeout=self.options.max_msg_timeout,
+                wake=self._turn.wake_channel,
+            )
+            topic.add_channel(channel)
+            logger.info("TOPIC(%s): new channel(%s)", topic.name, name)
+            self.lookup_peers.channel_created(topic.name, name)
+        return channel
+
+    def delete_topic(self, name: str) -> None:
+        """Delete a topic with its channels and messages; its consumers' connections are closed."""
+        topic = self.topics.pop(name)
+        for channel in list(topic.channels):
+            self._delete_channel(topic, channel)
+        topic.empty()
+        logger.info("TOPIC(%s): deleting", name)
+        self.lookup_peers.topic_deleted(name)
+
+    def delete_channel(self, topic: Topic, name: str) -> None:
+        """Delete a channel; its consumers' connections are closed. An ephemeral topic goes with its last."""
+        self._delete_channel(topic, name)
+        if topic.ephemeral and not topic.channels and self.topics.get(topic.name) is topic:
+            self.delete_topic(topic.name)
+
+    def subscribe(self, topic_name: str, channel_name: str, consumer: Consumer) -> Channel:
+        """Make `consumer` one of the channel's; topic and channel are created when missing.
+
+        Raises SubFailed when the channel has as many consumers as it may have.
+        """
+        channel = self.channel(self.topic(topic_name), channel_name)
+        limit = self.options.max_channel_consumers
+        if limit and len(channel.consumers) >= limit:
+            raise SubFailed(f"SUB failed consumers for {topic_name}:{channel_name} exceeds limit of {limit}")
+        channel.add_consumer(consumer)
+        return channel
+
+    def unsubscribe(self, channel: Channel, consumer: Consumer) -> None:
+        """A consumer's connection is gone; an ephemeral channel goes with its last (nsqd-tcp section 14)."""
+        channel.remove_consumer(consumer)
+        if not channel.ephemeral or channel.consumers:
+            return
+        topic = self.topics.get(channel.topic_name)
+        if topic is not None and topic.channels.get(channel.name) is channel:
+            self.delete_channel(topic, channel.name)
+
+    @property
+    def tcp_port(self) -> int:
+        """The TCP port listened on."""
+        return parse_address(self.tcp_address).port
+
+    @property
+    def http_port(self) -> int:
+        """The HTTP port listened on; 0 without one."""
+        return parse_address(self.http_address).port if self.http_address else 0
+
+    def set_log_level(self, level: str) -> None:
+        """Log from this level on, a key of LOG_LEVELS."""
+        self.options = replace(self.options, log_level=level)
+        logging.getLogger("compat").setLevel(LOG_LEVELS[level])
+
+    def set_lookupd_tcp_addresses(self, addresses: tuple[str, ...]) -> None:
+        """Register with these nsqlookupds from now on."""
+        self.options = replace(self.options, lookupd_tcp_addresses=addresses)
+        self.lookup_peers.set_addresses(addresses)
+
+    def settle(self) -> None:
+        """Move on what this loop turn brought, so that what is read next is up to date."""
+        self._turn.run()
+
+    def _create_topic(self, name: str) -> Topic:
+        topic = Topic(name, self.options.node_id, self.options.mem_queue_size, self._turn.wake_topic)
+        self.topics[name] = topic
+        logger.info("TOPIC(%s): created", name)
+        self.lookup_peers.topic_created(name)
+        if self.lookup_peers.addresses:
+            task = asyncio.get_running_loop().create_task(self._start_topic(topic))
+            self._starting.add(task)
+            task.add_done_callback(self._starting.discard)
+        else:
+            topic.start()
+        return topic
+
+    async def _start_topic(self, topic: Topic) -> None:
+        """Create the channels nsqlookupd knows, then let messages flow."""
+        for name in await self.lookup_peers.channels_of(topic.name):
+            if not is_ephemeral(name):
+                self.channel(topic, name)
+        topic.start()
+
+    def _delete_channel(self, topic: Topic, name: str) -> None:
+        channel = topic.channels.pop(name)
+        channel.empty()
+        for consumer in list(channel.consumers):
+            consumer.close()
+        logger.info("TOPIC(%s): deleting channel %s", topic.name, name)
+        self.lookup_peers.channel_deleted(topic.name, name)
+
+    def _scan(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._scan_timer = loop.call_later(QUEUE_SCAN_INTERVAL, self._scan)
+        now = self.now()
+        for topic in self.topics.values():
+            for channel in topic.channels.values():
+                channel.scan(now)
+
+    @staticmethod
+    def _after_this_turn(run: Callable[[], None]) -> None:
+        asyncio.get_running_loop().call_soon(run)
+
+    async def _close_clients(self) -> None:
+        """End all connections; each gives up on its own when what is queued cannot be written."""
+        for client in list(self.clients):
+            client.close()
+        if self.clients:
+            await self._all_left.wait()

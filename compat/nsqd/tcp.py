@@ -1,0 +1,171 @@
+"""One TCP connection of a client: reads in, writes out, heartbeats, deadlines.
+
+A client that does not read is bounded twice: it gets no messages while its socket is full, and once it has
+answers waiting it is not read either. After one heartbeat interval in that state it is cut off, as nsqd's
+write deadline does (nsqd-tcp section 7).
+
+nsqd holds messages back for up to `output_buffer_timeout`; here they leave at the end of the loop turn that
+brought them, many in one write where there are many, so the time-out is never used up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, cast
+
+from compat.nsqd.client import Client
+from nsqgw.errors import NSQError, ServerError
+from nsqgw.service.settings import Address
+
+if TYPE_CHECKING:
+    from compat.nsqd.broker import Nsqd
+
+logger = logging.getLogger(__name__)
+
+LINGER = 1.0
+"""How long a refused client may still send before the socket is closed, in seconds.
+
+Closing at once would turn its unread bytes into a reset, and with that it could lose the error frame.
+"""
+
+
+class ClientConnection(asyncio.Protocol):
+    """Carries bytes between a socket and a Client, and keeps the connection's times."""
+
+    def __init__(self, nsqd: Nsqd) -> None:
+        self._nsqd = nsqd
+        self._loop = asyncio.get_running_loop()
+        self._ended = False
+        self._last_command = self._loop.time()
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        peer = transport.get_extra_info("peername")
+        host, port = peer[:2] if isinstance(peer, tuple) else ("", 0)
+        self.client = Client(self._nsqd, host, port, self._flush, self.close)
+        self.address = str(Address(host, port))
+        self._nsqd.joined(self)
+        self._set_heartbeat(self.client.settings.heartbeat_interval)
+        logger.info("TCP: new client(%s)", self.address)
+
+    def data_received(self, data: bytes) -> None:
+        if self._ended:
+            return
+        client, protocol = self.client, self.client.protocol
+        requests = protocol.receive_data(data)
+        if requests:
+            self._last_command = self._loop.time()
+            identified = client.identified
+            try:
+                client.handle(requests)
+            except ServerError as error:
+                self._refuse(error)
+                return
+            if client.identified and not identified:
+                self._set_heartbeat(client.settings.heartbeat_interval)
+        if protocol.error is not None:
+            self._refuse(protocol.error)
+            return
+        if self._flush() and client.consumer.blocked:
+            self._transport.pause_reading()
+
+    def eof_received(self) -> None:
+        self.client.protocol.receive_eof()
+        if (error := self.client.protocol.error) is not None and not self._ended:
+            self._refuse(error)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._ended = True
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+        self.client.leave()
+        self._nsqd.left(self)
+        logger.info("PROTOCOL(V2): [%s] exiting ioloop", self.address)
+
+    def pause_writing(self) -> None:
+        self.client.set_blocked(True)
+        if (interval := self.client.settings.heartbeat_interval) > 0:
+            self._set_timer("write", interval, self._write_timed_out)
+
+    def resume_writing(self) -> None:
+        self._cancel_timer("write")
+        if not self._ended:
+            self._transport.resume_reading()
+            self.client.set_blocked(False)
+
+    def close(self) -> None:
+        """End the connection once what is queued is written, or soon."""
+        self._ended = True
+        self._transport.close()
+        self._set_timer("linger", LINGER, self._transport.abort)
+
+    def abort(self) -> None:
+        """End the connection at once."""
+        self._ended = True
+        self._transport.abort()
+
+    def _flush(self) -> bool:
+        """Write what is queued; whether there was something."""
+        data = self.client.protocol.data_to_send()
+        if data and not self._transport.is_closing():
+            self._transport.write(data)
+        return bool(data)
+
+    def _refuse(self, error: NSQError) -> None:
+        """Tell the client why, when there is something to tell, and close."""
+        logger.error("[%s] - %s", self.address, error)
+        self._ended = True
+        if not isinstance(error, ServerError):
+            self._flush()
+            self._transport.close()
+            return
+        self.client.protocol.send_error(error)
+        self._flush()
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        self._transport.resume_reading()
+        self._set_timer("linger", LINGER, self._transport.abort)
+
+    def _set_heartbeat(self, interval: float) -> None:
+        for name in ("heartbeat", "read"):
+            self._cancel_timer(name)
+        if interval > 0:
+            self._set_timer("heartbeat", interval, self._beat)
+            self._set_timer("read", 2 * interval, self._read_timed_out)
+
+    def _beat(self) -> None:
+        if self._ended:
+            return
+        self.client.protocol.send_heartbeat()
+        self._flush()
+        self._set_timer("heartbeat", self.client.settings.heartbeat_interval, self._beat)
+
+    def _read_timed_out(self) -> None:
+        """No command for two heartbeat intervals; inside a body the client is told (nsqd-tcp section 3)."""
+        left = self._last_command + 2 * self.client.settings.heartbeat_interval - self._loop.time()
+        if self._ended:
+            return
+        if left > 0:
+            self._set_timer("read", left, self._read_timed_out)
+            return
+        self.client.protocol.receive_eof()
+        logger.warning("[%s] no command for two heartbeat intervals", self.address)
+        if (error := self.client.protocol.error) is not None:
+            self._refuse(error)
+        else:
+            self.close()
+
+    def _write_timed_out(self) -> None:
+        logger.error("[%s] does not read: nothing could be written for a heartbeat interval", self.address)
+        self.abort()
+
+    def _set_timer(self, name: str, delay: float, callback: object) -> None:
+        self._cancel_timer(name)
+        self._timers[name] = self._loop.call_later(delay, callback)  # type: ignore[arg-type]
+
+    def _cancel_timer(self, name: str) -> None:
+        if (timer := self._timers.pop(name, None)) is not None:
+            timer.cancel()

@@ -1,0 +1,49 @@
+"""What is to be done at the end of a loop turn: topics with messages to pass on, channels to hand out from.
+
+Everything that arrived in one turn of the event loop is handled together, so each consumer gets it in as few
+writes as possible.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from compat.nsqd.channel import Channel
+from compat.nsqd.topic import Topic
+
+
+class Turn:
+    """Collects who was woken. `schedule` has `run` called once, after the present turn."""
+
+    def __init__(self, schedule: Callable[[Callable[[], None]], object], clock: Callable[[], float]) -> None:
+        self._schedule = schedule
+        self._clock = clock
+        self._scheduled = False
+        self._topics: dict[Topic, None] = {}
+        self._channels: dict[Channel, None] = {}
+
+    def wake_topic(self, topic: Topic) -> None:
+        """`topic` may have something to pump."""
+        self._topics[topic] = None
+        self._ensure_scheduled()
+
+    def wake_channel(self, channel: Channel) -> None:
+        """`channel` may have something to hand out."""
+        self._channels[channel] = None
+        self._ensure_scheduled()
+
+    def run(self) -> None:
+        """Do what was collected: topics first, since they feed channels."""
+        self._scheduled = False
+        now = self._clock()
+        while self._topics:
+            topic, _ = self._topics.popitem()
+            topic.pump(now)
+        while self._channels:
+            channel, _ = self._channels.popitem()
+            channel.hand_out(now)
+
+    def _ensure_scheduled(self) -> None:
+        if not self._scheduled:
+            self._scheduled = True
+            self._schedule(self.run)
