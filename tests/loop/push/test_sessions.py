@@ -130,7 +130,7 @@ async def test_a_slow_reader_with_old_messages_is_told_and_closed(serve) -> None
 
 
 async def test_a_silent_peer_is_pinged_and_closed(serve, dial) -> None:
-    served = await serve(Limits(look_interval=0.04, ping_interval=0.1, pong_timeout=0.1))
+    served = await serve(Limits(look_interval=0.04, ping_interval=0.1, pong_timeout=0.1, close_timeout=0.3))
     mute = await dial(served)
     mute.send(UPGRADE)
     async with stream(served, ping_interval=None) as answering:

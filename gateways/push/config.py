@@ -1,0 +1,61 @@
+"""The settings of a browser gateway, as one value."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import socket
+from dataclasses import asdict, dataclass, field
+
+from gateways.push.limits import Limits
+from nsqgw.errors import ConfigError
+from nsqgw.protocol.names import EPHEMERAL_SUFFIX, check_channel, check_topic
+from nsqgw.service.settings import parse_address
+
+_MAX_HOST = 24
+
+
+@dataclass(frozen=True)
+class PushConfig:
+    """Wrong values raise ConfigError.
+
+    topics             what browsers may ask for, each under /stream/<topic>
+    listen             host:port for browsers
+    nsqd_tcp_addresses, lookupd_http_addresses  where the messages come from, one of them at least
+    channel            None for an ephemeral one of this process, so that every gateway gets every message
+    allow_origins      pages of other hosts that may connect, as in `OriginPolicy`
+    max_in_flight      messages of a topic that nsqd may have on the way
+    connect_timeout    for the first connection to nsqd, in seconds
+    """
+
+    topics: tuple[str, ...]
+    listen: str = "127.0.0.1:8080"
+    nsqd_tcp_addresses: tuple[str, ...] = ()
+    lookupd_http_addresses: tuple[str, ...] = ()
+    channel: str | None = None
+    allow_origins: tuple[str, ...] = ()
+    max_in_flight: int = 1000
+    connect_timeout: float = 10.0
+    limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        if not self.topics:
+            raise ConfigError("no topic given: name at least one to stream")
+        for topic in self.topics:
+            check_topic(topic)
+        if self.channel is not None:
+            check_channel(self.channel)
+        if not self.nsqd_tcp_addresses and not self.lookupd_http_addresses:
+            raise ConfigError("no source given: name an nsqd (TCP address) or an nsqlookupd (HTTP address)")
+        parse_address(self.listen)
+
+    def shown(self) -> dict[str, object]:
+        """All settings, for people to read; there are no secrets among them."""
+        return asdict(self)
+
+
+def process_channel() -> str:
+    """An ephemeral channel of this process alone: nsqd deletes it when the process is gone."""
+    host = re.sub(r"[^a-zA-Z0-9_-]", "-", socket.gethostname().split(".")[0])[:_MAX_HOST]
+    return check_channel(f"push-{host}-{os.getpid()}-{secrets.token_hex(3)}{EPHEMERAL_SUFFIX}")

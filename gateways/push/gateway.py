@@ -1,0 +1,113 @@
+"""The browser gateway as a service: feeds from NSQ, the hub, the front for browsers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from gateways.push.backlog import Disconnect
+from gateways.push.config import PushConfig, process_channel
+from gateways.push.context import Context
+from gateways.push.feed import Feed
+from gateways.push.front import Front
+from gateways.push.http import Response
+from gateways.push.hub import Hub
+from gateways.push.origin import OriginPolicy
+from gateways.push.routes import Routes, static_pages
+from nsqgw import Consumer
+
+if TYPE_CHECKING:
+    from prometheus_client import Metric
+
+logger = logging.getLogger(__name__)
+
+
+class PushGateway:
+    """Streams the topics of `config` to browsers. `pages` replaces or adds to what it serves beside them.
+
+    A `nsqgw.service` service: make it, `start`, `stop`. Wrong settings raise ConfigError here.
+    """
+
+    name = "nsqgw push"
+
+    def __init__(self, config: PushConfig, pages: Mapping[str, Response] | None = None) -> None:
+        self._config = config
+        self._channel = config.channel or process_channel()
+        self._origins = OriginPolicy(config.allow_origins)
+        self._pages = {**static_pages("gateways.push"), **(pages or {})}
+        self._feeds: tuple[Feed, ...] = ()
+        self._front: Front | None = None
+        self._context: Context | None = None
+
+    async def start(self) -> None:
+        """Listen, then connect to nsqd; ListenFailed or NotConnected when that cannot be done."""
+        limits = self._config.limits
+        hub = Hub(self._config.topics)
+        self._context = Context(
+            hub=hub,
+            limits=limits,
+            new_backlog=lambda: Disconnect(limits.max_queue_bytes, limits.max_queue_age),
+            clock=asyncio.get_running_loop().time,
+        )
+        self._front = Front(self._context, Routes(self._context, self._origins, self._pages))
+        await self._front.start(self._config.listen)
+        self._feeds = tuple(Feed(self._consumer(topic), hub) for topic in hub.topics)
+        for feed in self._feeds:
+            await feed.start()
+        timeout = self._config.connect_timeout
+        await asyncio.gather(*(feed.consumer.wait_connected(timeout) for feed in self._feeds))
+        logger.info("streaming %s on http://%s", ", ".join(hub.topics), self.address)
+
+    async def stop(self) -> None:
+        """Leave NSQ first, so that browsers get everything that was received; then send them off."""
+        await asyncio.gather(*(feed.stop() for feed in self._feeds))
+        if self._front is not None:
+            await self._front.close()
+
+    async def wait_closed(self) -> None:
+        """Until a feed ends, which it does before `stop` only by raising."""
+        await asyncio.gather(*(feed.wait_closed() for feed in self._feeds))
+
+    @property
+    def address(self) -> str:
+        """The `host:port` browsers reach."""
+        assert self._front is not None, "not started"
+        return self._front.address
+
+    @property
+    def channel(self) -> str:
+        """The channel it consumes."""
+        return self._channel
+
+    @property
+    def delivered(self) -> int:
+        """Messages handed to browsers since the start: one message to ten browsers counts ten."""
+        return sum(self._context.hub.deliveries.values()) if self._context is not None else 0
+
+    def ready(self) -> str | None:
+        """None while every topic has a connection to nsqd."""
+        lost = [feed.consumer.topic for feed in self._feeds if not feed.connections]
+        return f"no connection to nsqd for {', '.join(lost)}" if lost else None
+
+    def metrics(self) -> Iterable[Metric]:
+        """See `push_metrics`."""
+        from gateways.push.metrics import push_metrics  # needs the extra `gateways`
+
+        if self._context is None:
+            return ()
+        return push_metrics(self._context, {feed.consumer.topic: feed.connections for feed in self._feeds})
+
+    def settings(self) -> dict[str, object]:
+        """The settings in force."""
+        return {**self._config.shown(), "channel": self._channel}
+
+    def _consumer(self, topic: str) -> Consumer:
+        return Consumer(
+            topic,
+            self._channel,
+            nsqd_tcp_addresses=self._config.nsqd_tcp_addresses,
+            lookupd_http_addresses=self._config.lookupd_http_addresses,
+            max_in_flight=self._config.max_in_flight,
+        )

@@ -1,0 +1,53 @@
+"""The gateway's metrics, read from live state at scrape time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from prometheus_client import Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+from gateways.push.context import Context
+from gateways.push.session import Session
+
+
+def push_metrics(context: Context, nsqd_connections: Mapping[str, int]) -> Iterable[Metric]:
+    """Connections, deliveries and refusals; `nsqd_connections` by topic."""
+    hub = context.hub
+    yield _gauge("nsqd_connections", "Connections to nsqd.", "topic", nsqd_connections)
+    subscribers = {topic: hub.subscribers(topic) for topic in hub.topics}
+    yield _gauge("subscribers", "Browsers that listen.", "topic", subscribers)
+    yield _counter("messages", "Messages fanned out.", "topic", hub.messages)
+    yield _counter("deliveries", "Messages handed to browsers.", "topic", hub.deliveries)
+
+    kinds = Counter({"head": 0, "sse": 0, "websocket": 0})
+    waiting = 0
+    for connection in context.connections:
+        kinds[connection.kind if isinstance(connection, Session) else "head"] += 1
+        waiting += connection.waiting_bytes if isinstance(connection, Session) else 0
+    yield _gauge("connections", "Open connections, by what they speak.", "kind", kinds)
+    yield GaugeMetricFamily("nsqgw_push_waiting_bytes", "Bytes browsers have not taken yet.", waiting)
+
+    accepted = CounterMetricFamily("nsqgw_push_connections_accepted", "Connections accepted.")
+    accepted.add_metric((), context.accepted)
+    yield accepted
+    yield _counter("requests_refused", "Requests answered with an error.", "status", context.refused)
+    yield _counter("streams_ended", "Streams that ended.", "reason", context.closed)
+    frames = CounterMetricFamily("nsqgw_push_client_frames", "WebSocket frames browsers sent.")
+    frames.add_metric((), context.client_frames)
+    yield frames
+
+
+def _gauge(name: str, text: str, label: str, values: Mapping[str, int]) -> Metric:
+    metric = GaugeMetricFamily(f"nsqgw_push_{name}", text, labels=[label])
+    for value, number in values.items():
+        metric.add_metric([value], number)
+    return metric
+
+
+def _counter(name: str, text: str, label: str, values: Mapping[str, int] | Mapping[int, int]) -> Metric:
+    metric = CounterMetricFamily(f"nsqgw_push_{name}", text, labels=[label])
+    for value, number in values.items():
+        metric.add_metric([str(value)], number)
+    return metric
