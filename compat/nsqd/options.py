@@ -197,11 +197,17 @@ def flag_name(name: str) -> str:
     return str(metadata.get("flag") or _dashed(name))
 
 
+def config_key(name: str) -> str:
+    """The key of the field `name` in config files and in GET /config."""
+    metadata = NsqdOptions.__dataclass_fields__[name].metadata
+    return str(metadata.get("config_key") or flag_name(name).replace("-", "_"))
+
+
 def config_values(options: NsqdOptions) -> dict[str, object]:
     """What GET /config/<key> answers, by key (nsqd-http section 7): durations in ns, words as numbers."""
     values: dict[str, object] = {}
     for each in fields(options):
-        key = each.metadata.get("config_key") or flag_name(each.name).replace("-", "_")
+        key = config_key(each.name)
         value = getattr(options, each.name)
         if each.metadata.get("kind") == KIND_DURATION:
             value = round(value * 1e9)
