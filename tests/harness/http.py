@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 from collections.abc import Iterable
@@ -31,15 +32,25 @@ def call(
     address: str, method: str, path: str, body: bytes | Iterable[bytes] | None = None, **headers: str
 ) -> Answer:
     """One request to `host:port`; an iterable body is sent chunked."""
-    connection = http.client.HTTPConnection(address, timeout=15)
-    try:
-        chunked = body is not None and not isinstance(body, bytes)
+    chunked = body is not None and not isinstance(body, bytes)
+    with contextlib.closing(http.client.HTTPConnection(address, timeout=15)) as connection:
         connection.request(method, path, body, headers, encode_chunked=chunked)
-        response = connection.getresponse()
-        names = {name.lower(): value for name, value in response.getheaders()}
-        return Answer(response.status, response.read(), names)
-    finally:
-        connection.close()
+        return _answer(connection)
+
+
+def announce(address: str, path: str, length: int) -> Answer:
+    """A POST that announces a body of `length` bytes and sends none of it."""
+    with contextlib.closing(http.client.HTTPConnection(address, timeout=15)) as connection:
+        connection.putrequest("POST", path)
+        connection.putheader("Content-Length", str(length))
+        connection.endheaders()
+        return _answer(connection)
+
+
+def _answer(connection: http.client.HTTPConnection) -> Answer:
+    response = connection.getresponse()
+    names = {name.lower(): value for name, value in response.getheaders()}
+    return Answer(response.status, response.read(), names)
 
 
 def get(address: str, path: str) -> Answer:
