@@ -34,11 +34,11 @@ class ConnectionConfig:
     client_id, hostname    shown in nsqd's stats; the short and the full host name by default
     user_agent             likewise
     connect_timeout        for the TCP connection, and again for the handshake
-    heartbeat_interval     nsqd asks for a sign of life this often (1 to 60 s by nsqd's default); silence of
-                           two intervals closes the connection
+    heartbeat_interval     nsqd asks for a sign of life this often (1 to 60 s by nsqd's default); silence
+                           of two intervals closes the connection
     reply_timeout          a command that nsqd has not answered for so long closes the connection
     output_buffer_size     bytes nsqd collects before it writes (64 to 65536 by nsqd's default, -1 unbuffered)
-    output_buffer_timeout  how long it may hold them back (25 ms is nsqd's minimum, -1 leaves it to the buffer)
+    output_buffer_timeout  how long it may hold them back (25 ms is nsqd's minimum, -1 until they are full)
     msg_timeout            time-out of messages for this client, None for the server's (1 s to 15 min)
     sample_rate            deliver only about this percentage (0 delivers all, otherwise 1 to 99)
     snappy, deflate        ask for compression; what the server does not grant is done without
@@ -86,8 +86,6 @@ class ConsumerConfig:
 
     max_in_flight              messages on the way or unanswered, over all connections
     concurrency                async handlers running at once, None for max_in_flight
-    max_attempts               deliveries after which a message is given back no more but handed to
-                               `on_giving_up`; 0, the default, keeps trying
     requeue_delay              delay of a message given back, times its attempts ...
     max_requeue_delay          ... up to this
     auto_touch                 ask for more time for unanswered messages at half their time-out
@@ -106,7 +104,6 @@ class ConsumerConfig:
     connection: ConnectionConfig = field(default_factory=ConnectionConfig)
     max_in_flight: int = 200
     concurrency: int | None = None
-    max_attempts: int = 0
     requeue_delay: float = 90.0
     max_requeue_delay: float = 900.0
     auto_touch: bool = True
@@ -126,7 +123,6 @@ class ConsumerConfig:
         _check(self, "max_in_flight", 0, 1_000_000)
         if self.concurrency is not None:
             _check(self, "concurrency", 1, 1_000_000)
-        _check(self, "max_attempts", 0, 65535)
         _check(self, "requeue_delay", 0, 3600)
         _check(self, "max_requeue_delay", 0, 3600)
         _check(self, "max_backoff_duration", 0, 3600)

@@ -1,25 +1,25 @@
 """Everything nsqgw raises, in one tree.
 
-    NSQError
-    ├── ConfigError (ValueError)       a setting or an argument is wrong
-    │   └── InvalidName                a topic or channel name nsqd would refuse
-    ├── ProtocolError                  the peer broke the wire format; the connection is unusable
-    │   ├── FrameTooBig                a frame announces more bytes than allowed
-    │   └── NotNSQ                     the peer speaks something else, usually HTTP
-    ├── ServerError                    nsqd answered with an error frame; one class per E_* code
-    │   └── BadTopic, FinFailed, ...   `fatal` says whether nsqd closes the connection after it
-    ├── ListenFailed (OSError)         a port could not be opened
-    ├── ConnectionFailed (OSError)     no connection could be made
-    ├── ConnectionClosed               the connection is gone; the fate of what was under way is unknown
-    ├── DeadlineExceeded (TimeoutError)
-    ├── MessageError
-    │   ├── AlreadyAnswered            finish or requeue was called on an answered message
-    │   └── MessageGone                its connection is closed, nsqd will deliver the message again
-    ├── PublishError                   a message was not accepted, and it is certain that it was not
-    │   ├── MessageTooBig (ValueError) found before sending
-    │   └── NotConnected               no nsqd could be reached within the deadline
-    ├── DiscoveryError                 nsqlookupd could not be asked
-    └── Closed                         the consumer or producer was stopped
+NSQError
+├── ConfigError (ValueError)       a setting or an argument is wrong
+│   └── InvalidName                a topic or channel name nsqd would refuse
+├── ProtocolError                  the peer broke the wire format; the connection is unusable
+│   ├── FrameTooBig                a frame announces more bytes than allowed
+│   └── NotNSQ                     the peer speaks something else, usually HTTP
+├── ServerError                    nsqd answered with an error frame; one class per E_* code
+│   └── BadTopic, FinFailed, ...   `fatal` says whether nsqd closes the connection after it
+├── ListenFailed (OSError)         a port could not be opened
+├── ConnectionFailed (OSError)     no connection could be made
+├── ConnectionClosed               the connection is gone; the fate of what was under way is unknown
+├── DeadlineExceeded (TimeoutError)
+├── MessageError
+│   ├── AlreadyAnswered            finish or requeue was called on an answered message
+│   └── MessageGone                its connection is closed, nsqd will deliver the message again
+├── PublishError                   a message was not accepted, and it is certain that it was not
+│   ├── MessageTooBig (ValueError) found before sending
+│   └── NotConnected               no nsqd could be reached within the deadline
+├── DiscoveryError                 nsqlookupd could not be asked
+└── Closed                         the consumer or producer was stopped
 """
 
 from __future__ import annotations

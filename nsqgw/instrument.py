@@ -68,13 +68,6 @@ class HandlerFailed:
 
 
 @dataclass(frozen=True, slots=True)
-class GaveUp:
-    """A message came more than `max_attempts` times and nobody took it over; it is given back all the same."""
-
-    message: Message
-
-
-@dataclass(frozen=True, slots=True)
 class BackoffChanged:
     """The pace changed after failures or successes: level 0 is full speed, `pause` in seconds."""
 
@@ -83,14 +76,7 @@ class BackoffChanged:
 
 
 Fact = (
-    Connected
-    | ConnectFailed
-    | Disconnected
-    | ServerRefused
-    | LookupFailed
-    | HandlerFailed
-    | GaveUp
-    | BackoffChanged
+    Connected | ConnectFailed | Disconnected | ServerRefused | LookupFailed | HandlerFailed | BackoffChanged
 )
 OnFact = Callable[[Fact], None]
 
@@ -100,14 +86,14 @@ def to_logging(fact: Fact) -> None:
     if isinstance(fact, HandlerFailed):
         logger.error("handler failed, giving back %d message(s)", len(fact.messages), exc_info=fact.error)
     elif isinstance(fact, ConnectFailed):
-        logger.warning("cannot connect to %s: %s; next try in %.1f s", fact.address, fact.error, fact.retry_in)
+        logger.warning(
+            "cannot connect to %s: %s; next try in %.1f s", fact.address, fact.error, fact.retry_in
+        )
     elif isinstance(fact, Disconnected) and fact.error is not None:
         logger.warning("lost %s: %s; %d message(s) unanswered", fact.address, fact.error, fact.unanswered)
     elif isinstance(fact, ServerRefused):
         logger.warning("%s refused: %s", fact.address, fact.error)
     elif isinstance(fact, LookupFailed):
         logger.warning("cannot ask nsqlookupd %s: %s", fact.address, fact.error)
-    elif isinstance(fact, GaveUp):
-        logger.error("%r exceeded max_attempts", fact.message)
     else:
         logger.info("%s", fact)

@@ -49,49 +49,46 @@ class Message:
     attempts    1 on the first delivery, one more on each after it
     id          16 ASCII bytes, unique per nsqd and topic
     body        the bytes as published
+    answered    whether it was finished or requeued
+    origin      where its answers go; of no interest to handlers
 
     A message is answered once, by `finish` or `requeue`; a second answer raises AlreadyAnswered and
     sends nothing. Answers go out at the end of the current read or loop turn, many in one write.
     """
 
-    __slots__ = ("_answered", "_origin", "attempts", "body", "id", "timestamp")
+    __slots__ = ("answered", "attempts", "body", "id", "origin", "timestamp")
 
     def __init__(self, timestamp: int, attempts: int, message_id: bytes, body: bytes, origin: Origin) -> None:
         self.timestamp = timestamp
         self.attempts = attempts
         self.id = message_id
         self.body = body
-        self._origin = origin
-        self._answered = False
+        self.origin = origin
+        self.answered = False
 
     @property
     def topic(self) -> str:
         """The topic it was published to."""
-        return self._origin.topic
+        return self.origin.topic
 
     @property
     def channel(self) -> str:
         """The channel it was delivered on."""
-        return self._origin.channel
+        return self.origin.channel
 
     @property
     def nsqd_address(self) -> str:
         """The nsqd that delivered it, as `host:port`."""
-        return self._origin.nsqd_address
-
-    @property
-    def answered(self) -> bool:
-        """Whether it was finished or requeued."""
-        return self._answered
+        return self.origin.nsqd_address
 
     def finish(self) -> Sent:
         """Tell nsqd that the message is done with (FIN).
 
         Raises AlreadyAnswered, or MessageGone when its connection is closed.
         """
-        if self._answered:
+        if self.answered:
             raise AlreadyAnswered(f"message {self.id.decode()} was answered before")
-        self._origin.finish(self)
+        self.origin.finish(self)
         return SENT
 
     def requeue(self, delay: float | None = None, *, backoff: bool = True) -> Sent:
@@ -101,9 +98,9 @@ class Message:
         With `backoff` the consumer takes this as a failure and slows down. nsqd shortens delays
         above its own limit (one hour by default). Raises as `finish` does.
         """
-        if self._answered:
+        if self.answered:
             raise AlreadyAnswered(f"message {self.id.decode()} was answered before")
-        self._origin.requeue(self, delay, backoff)
+        self.origin.requeue(self, delay, backoff)
         return SENT
 
     def touch(self) -> Sent:
@@ -111,11 +108,11 @@ class Message:
 
         Raises as `finish` does.
         """
-        if self._answered:
+        if self.answered:
             raise AlreadyAnswered(f"message {self.id.decode()} was answered before")
-        self._origin.touch(self)
+        self.origin.touch(self)
         return SENT
 
     def __repr__(self) -> str:
-        state = " answered" if self._answered else ""
+        state = " answered" if self.answered else ""
         return f"<Message {self.id.decode()} attempts={self.attempts} {len(self.body)} bytes{state}>"

@@ -16,6 +16,7 @@ from nsqgw.protocol.command_bodies import BatchBody, SizedBody
 from nsqgw.protocol.command_lines import Body, parse_line, valid_name
 from nsqgw.protocol.commands import Command, Fin, Identify, Pub
 from nsqgw.protocol.limits import ServerLimits
+from nsqgw.protocol.names import MAX_NAME_LENGTH
 from nsqgw.protocol.session import ClientState, Session
 
 MAX_LINE = 16 * 1024
@@ -25,6 +26,7 @@ _INT32 = struct.Struct(">i")
 _FINS = re.compile(rb"(?:FIN [!-~]{16}\n)+")
 _FIN_LENGTH = 21
 _FIN_ID_AT = 4
+_LONGEST_PUB_LINE = len("PUB ") + MAX_NAME_LENGTH + 1
 
 
 class CommandReader:
@@ -125,14 +127,16 @@ class CommandReader:
             return position
         end, longest = len(data), self._limits.max_msg_size
         unpack_from, append = _INT32.unpack_from, commands.append
+        head, topic = b"", ""  # the line of the PUB before: most producers repeat it
         while data.startswith(b"PUB ", position):
-            newline = data.find(b"\n", position, position + 128)
-            body = newline + 5
-            if newline < 0 or body > end:
+            if not head or not data.startswith(head, position):
+                head = data[position : data.find(b"\n", position, position + _LONGEST_PUB_LINE) + 1]
+                topic = valid_name(head[4:-1]) or ""
+            body = position + len(head) + _INT32.size
+            if not topic or body > end:
                 break
-            topic = valid_name(data[position + 4 : newline])
-            (size,) = unpack_from(data, newline + 1)
-            if topic is None or not 0 < size <= longest or body + size > end:
+            (size,) = unpack_from(data, body - _INT32.size)
+            if not 0 < size <= longest or body + size > end:
                 break
             position = body + size
             append(Pub(topic, data[body:position]))

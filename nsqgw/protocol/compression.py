@@ -63,7 +63,9 @@ class Snappy:
         try:
             import snappy
         except ImportError as error:
-            raise ConfigError("snappy compression needs python-snappy: pip install 'nsqgw[snappy]'") from error
+            raise ConfigError(
+                "snappy compression needs python-snappy: pip install 'nsqgw[snappy]'"
+            ) from error
         self._compressor = snappy.StreamCompressor()
         self._decompressor = snappy.StreamDecompressor()
         self._pending = bytearray()

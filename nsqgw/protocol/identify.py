@@ -13,7 +13,7 @@ OLD_SERVER_MAX_RDY = 2500
 
 @dataclass(frozen=True, slots=True)
 class IdentifyRequest:
-    """What a client tells and asks. Times in milliseconds as on the wire; None leaves the server's default."""
+    """What a client tells and asks. Times in ms as on the wire; None leaves the server's default."""
 
     client_id: str
     hostname: str
@@ -93,7 +93,9 @@ class ServerFeatures:
             if value is None:
                 continue
             if type(value) is not type(default):
-                raise ProtocolError(f"the answer to IDENTIFY has {name} = {value!r}, expected {type(default).__name__}")
+                raise ProtocolError(
+                    f"the answer to IDENTIFY has {name} = {value!r}, expected {type(default).__name__}"
+                )
             granted[name] = value
         return cls(**granted)  # type: ignore[arg-type]  # each value was compared with its default's type
 

@@ -7,6 +7,7 @@ implementation could be put in; the class around it only keeps what a read left 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -39,8 +40,15 @@ class Messages(Generic[M]):
 
 
 @dataclass(frozen=True, slots=True)
+class Confirmations:
+    """So many commands in a row were answered `OK`."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Response:
-    """An answer to a command: `OK`, `CLOSE_WAIT` or JSON."""
+    """Any other answer to a command: `CLOSE_WAIT` or JSON."""
 
     data: bytes
 
@@ -57,10 +65,10 @@ class Heartbeat:
     """The server asks for a sign of life."""
 
 
-Event = Messages[M] | Response | ErrorResponse | Heartbeat
+Event = Messages[M] | Confirmations | Response | ErrorResponse | Heartbeat
 
 _OK_FRAME = encode_response(OK)
-_OK_RESPONSE = Response(OK)
+_OK_RUN = re.compile(b"(?:" + re.escape(_OK_FRAME) + b")+")
 _HEARTBEAT = Heartbeat()
 _MIN_MESSAGE_SIZE = MESSAGE_FRAME_OVERHEAD - 4
 _HTTP_AS_SIZE = int.from_bytes(b"HTTP", "big")
@@ -85,12 +93,21 @@ def parse(
                 stop = position + 4 + size
                 if stop > end:
                     break
-                append(make(timestamp, attempts, message_id, data[position + MESSAGE_FRAME_OVERHEAD : stop], source))
+                append(
+                    make(
+                        timestamp,
+                        attempts,
+                        message_id,
+                        data[position + MESSAGE_FRAME_OVERHEAD : stop],
+                        source,
+                    )
+                )
                 position = stop
                 continue
-        if data.startswith(_OK_FRAME, position):
-            event: Event[M] = _OK_RESPONSE
-            stop = position + len(_OK_FRAME)
+        confirmed = None if most else _OK_RUN.match(data, position)
+        if confirmed is not None:
+            stop = confirmed.end()
+            event: Event[M] = Confirmations((stop - position) // len(_OK_FRAME))
         else:
             stop = _whole_frame(data, position, limit)
             if not stop:
@@ -118,11 +135,15 @@ def _whole_frame(data: bytes, position: int, limit: int) -> int:
     if size == _HTTP_AS_SIZE:
         raise NotNSQ("the peer speaks HTTP: this is an HTTP port; use nsqd's TCP port (4150 by default)")
     if kind not in (FRAME_RESPONSE, FRAME_ERROR, FRAME_MESSAGE):
-        raise ProtocolError(f"frame type {kind} does not exist: the peer is no nsqd, or the stream is out of step")
+        raise ProtocolError(
+            f"frame type {kind} does not exist: the peer is no nsqd, or the stream is out of step"
+        )
     if size < (_MIN_MESSAGE_SIZE if kind == FRAME_MESSAGE else 4):
         raise ProtocolError(f"frame of type {kind} announces a size of {size} bytes, which is too small")
     if size > limit:
-        raise FrameTooBig(f"frame of {size} bytes announced, {limit} allowed; raise max_frame_size if it is real")
+        raise FrameTooBig(
+            f"frame of {size} bytes announced, {limit} allowed; raise max_frame_size if it is real"
+        )
     return position + 4 + size if available >= 4 + size else 0
 
 
@@ -130,10 +151,14 @@ def _event(data: bytes, position: int, stop: int, make: MessageFactory[M], sourc
     kind = HEADER.unpack_from(data, position)[1]
     if kind == FRAME_MESSAGE:
         _, _, timestamp, attempts, message_id = MESSAGE_FRAME_HEADER.unpack_from(data, position)
-        return Messages([make(timestamp, attempts, message_id, data[position + MESSAGE_FRAME_OVERHEAD : stop], source)])
+        return Messages(
+            [make(timestamp, attempts, message_id, data[position + MESSAGE_FRAME_OVERHEAD : stop], source)]
+        )
     payload = data[position + HEADER.size : stop]
     if kind == FRAME_ERROR:
         return ErrorResponse(server_error(payload))
+    if payload == OK:
+        return Confirmations(1)
     return _HEARTBEAT if payload == HEARTBEAT else Response(payload)
 
 

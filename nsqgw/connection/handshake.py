@@ -1,0 +1,97 @@
+"""From an open stream to a usable connection: magic, IDENTIFY, the upgrades granted, AUTH.
+
+Plain awaited steps in the order of nsqd-tcp 5.3; nothing is sent ahead, since the server throws
+away what it has buffered when it switches a layer.
+"""
+
+from __future__ import annotations
+
+from tornado.iostream import IOStream
+
+from nsqgw.config import ConnectionConfig
+from nsqgw.errors import ConfigError, ProtocolError
+from nsqgw.protocol.client import ClientProtocol
+from nsqgw.protocol.commands import encode_auth, encode_identify
+from nsqgw.protocol.compression import Codec, Deflate, Snappy
+from nsqgw.protocol.frames import MAGIC_V2, OK
+from nsqgw.protocol.identify import IdentifyRequest, ServerFeatures
+from nsqgw.protocol.messages import Confirmations, ErrorResponse, Heartbeat, M, Response
+
+_READ_SIZE = 65536
+
+
+def identify_request(config: ConnectionConfig) -> IdentifyRequest:
+    """The settings as IDENTIFY wants them: milliseconds."""
+    return IdentifyRequest(
+        client_id=config.client_id,
+        hostname=config.hostname,
+        user_agent=config.user_agent,
+        heartbeat_interval_ms=_milliseconds(config.heartbeat_interval),
+        output_buffer_size=config.output_buffer_size,
+        output_buffer_timeout_ms=_milliseconds(config.output_buffer_timeout),
+        msg_timeout_ms=None if config.msg_timeout is None else _milliseconds(config.msg_timeout),
+        sample_rate=config.sample_rate,
+        snappy=config.snappy,
+        deflate=config.deflate,
+        deflate_level=config.deflate_level,
+        topology_region=config.topology_region,
+        topology_zone=config.topology_zone,
+    )
+
+
+async def shake_hands(
+    stream: IOStream, protocol: ClientProtocol[M], config: ConnectionConfig
+) -> ServerFeatures:
+    """Bring the connection up; what the server granted.
+
+    Raises ServerError for a refusal, ProtocolError for a peer that is no nsqd, StreamClosedError when
+    it hangs up. The caller sets the deadline.
+    """
+    await stream.write(MAGIC_V2 + encode_identify(identify_request(config).to_json()))
+    features = ServerFeatures.from_response(await _response(stream, protocol))
+    codec = _granted_codec(features)
+    if codec is not None:
+        protocol.start_compression(codec)
+        await _expect_ok(stream, protocol)
+    if features.auth_required:
+        await _authorize(stream, protocol, config.auth_secret)
+    return features
+
+
+def _milliseconds(seconds: float) -> int:
+    return -1 if seconds == -1 else round(seconds * 1000)
+
+
+def _granted_codec(features: ServerFeatures) -> Codec | None:
+    if features.snappy:
+        return Snappy()
+    return Deflate(features.deflate_level) if features.deflate else None
+
+
+async def _authorize(stream: IOStream, protocol: ClientProtocol[M], secret: str | bytes | None) -> None:
+    if secret is None:
+        raise ConfigError("nsqd asks for authorization: set auth_secret")
+    data = secret.encode() if isinstance(secret, str) else secret
+    await stream.write(protocol.encode(encode_auth(data)))
+    await _response(stream, protocol)
+
+
+async def _expect_ok(stream: IOStream, protocol: ClientProtocol[M]) -> None:
+    data = await _response(stream, protocol)
+    if data != OK:
+        raise ProtocolError(f"nsqd confirmed the upgrade with {data[:40]!r} in place of OK")
+
+
+async def _response(stream: IOStream, protocol: ClientProtocol[M]) -> bytes:
+    events = protocol.receive_data(b"")
+    while True:
+        for event in events:
+            if isinstance(event, ErrorResponse):
+                raise event.error
+            if isinstance(event, Confirmations):
+                return OK
+            if isinstance(event, Response):
+                return event.data
+            if not isinstance(event, Heartbeat):
+                raise ProtocolError("nsqd sent a message before the subscription")
+        events = protocol.receive_data(await stream.read_bytes(_READ_SIZE, partial=True))

@@ -1,0 +1,90 @@
+"""The messages of one read: their way back to the connection, and the count of those unanswered.
+
+Counting per read instead of keeping a table of every message is what makes tracking nearly free:
+a read whose messages are all answered at once is never registered anywhere.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nsqgw.errors import MessageGone
+from nsqgw.message import Message
+
+if TYPE_CHECKING:
+    from nsqgw.consumer.subscription import Subscription
+
+
+class Arrival:
+    """The `Origin` of the messages of one read."""
+
+    __slots__ = ("messages", "received_at", "subscription", "touched_at", "unanswered")
+
+    def __init__(self, subscription: Subscription) -> None:
+        self.subscription = subscription
+        self.messages: list[Message] = []
+        self.unanswered = 0
+        self.received_at = 0.0
+        self.touched_at = 0.0
+
+    @property
+    def topic(self) -> str:
+        return self.subscription.topic
+
+    @property
+    def channel(self) -> str:
+        return self.subscription.channel
+
+    @property
+    def nsqd_address(self) -> str:
+        return self.subscription.address
+
+    def take(self, messages: list[Message], now: float) -> None:
+        """These messages have arrived."""
+        if self.messages:
+            self.messages = self.messages + messages
+        else:
+            self.messages = messages
+            self.received_at = self.touched_at = now
+        self.unanswered += len(messages)
+
+    def unanswered_messages(self) -> list[Message]:
+        """Those still to be answered, in order of arrival."""
+        return [message for message in self.messages if not message.answered]
+
+    def finish(self, message: Message) -> None:
+        """Send FIN for one message."""
+        self._check_open(message)
+        message.answered = True
+        self.subscription.finish(message.id)
+        self._answered(1)
+
+    def finished(self, message_ids: list[bytes]) -> None:
+        """Send FIN for messages that the caller has marked as answered."""
+        if not self.subscription.closed:
+            self.subscription.finish_all(message_ids)
+        self._answered(len(message_ids))
+
+    def requeue(self, message: Message, delay: float | None, backoff: bool) -> None:
+        """Send REQ for one message."""
+        self._check_open(message)
+        message.answered = True
+        self.subscription.requeue(message, delay, backoff)
+        self._answered(1)
+
+    def touch(self, message: Message) -> None:
+        """Send TOUCH for one message."""
+        self._check_open(message)
+        self.subscription.touch(message.id)
+
+    def _answered(self, count: int) -> None:
+        self.unanswered -= count
+        if self.unanswered == 0:
+            self.subscription.settled(self)
+
+    def _check_open(self, message: Message) -> None:
+        if self.subscription.closed:
+            raise MessageGone(
+                f"message {message.id.decode()}: the connection to {self.nsqd_address} is closed, "
+                "nsqd will deliver it again"
+            )

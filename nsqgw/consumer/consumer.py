@@ -1,0 +1,307 @@
+"""The consumer: finds nsqds, keeps a subscription to each, hands messages on, and stops in good order."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import AsyncIterator, Iterable, Sequence
+from types import TracebackType
+from typing import Any
+
+from nsqgw.config import ConsumerConfig, options_for
+from nsqgw.connection import Connection
+from nsqgw.connection.address import parse_address
+from nsqgw.connection.reconnect import ReconnectDelay
+from nsqgw.consumer.batches import Batch, gather_batches
+from nsqgw.consumer.dispatch import BatchHandler, Dispatch, Handler, arrival_of, dispatch_for
+from nsqgw.consumer.flow import Flow
+from nsqgw.consumer.inbox import Inbox
+from nsqgw.consumer.sources import Sources
+from nsqgw.consumer.stats import ConsumerStats, Totals
+from nsqgw.consumer.subscription import Subscription
+from nsqgw.errors import Closed, ConfigError, NotConnected, NSQError, ServerError
+from nsqgw.instrument import Connected, Disconnected, HandlerFailed, OnFact, ServerRefused, to_logging
+from nsqgw.message import Message
+from nsqgw.protocol.names import check_channel, check_topic
+
+
+class Consumer:
+    """Consumes one channel of one topic from any number of nsqds.
+
+    `handler` is called with each message, `batch_handler` with all messages of a read; both may be
+    sync (never blocking) or async. Returning finishes, raising gives back with backoff, and an explicit
+    `message.finish()` or `message.requeue()` inside has the last word. Without a handler iterate over
+    the consumer, or over `batches()`, and answer every message yourself.
+
+    The nsqds are those given by address and those the nsqlookupds know for the topic. All other
+    settings are fields of `ConsumerConfig`, given as `config` or one by one. `on_fact` is called with
+    what happens (see `nsqgw.instrument`); by default facts are logged. Wrong arguments raise
+    ConfigError; an nsqd that is away raises nothing, it is tried again.
+    """
+
+    def __init__(
+        self,
+        topic: str,
+        channel: str,
+        handler: Handler | None = None,
+        *,
+        batch_handler: BatchHandler | None = None,
+        nsqd_tcp_addresses: Iterable[str] = (),
+        lookupd_http_addresses: Iterable[str] = (),
+        config: ConsumerConfig | None = None,
+        on_fact: OnFact = to_logging,
+        **options: Any,
+    ) -> None:
+        self.topic = check_topic(topic)
+        self.channel = check_channel(channel)
+        self.config = dataclasses.replace(config or ConsumerConfig(), **options_for(ConsumerConfig, options))
+        self._nsqds = _addresses("nsqd_tcp_addresses", nsqd_tcp_addresses)
+        self._lookupds = _addresses("lookupd_http_addresses", lookupd_http_addresses)
+        for address in self._nsqds:
+            parse_address(address)
+        if not self._nsqds and not self._lookupds:
+            raise ConfigError("no source given: set nsqd_tcp_addresses or lookupd_http_addresses")
+        if handler is not None and batch_handler is not None:
+            raise ConfigError("give handler or batch_handler, not both")
+        self._handler = handler
+        self._batch_handler = batch_handler
+        self._on_fact = on_fact
+        self._totals = Totals()
+        self._started = False
+        self._stopping = False
+        self._closed: asyncio.Event | None = None
+
+    # -- life
+
+    async def start(self) -> None:
+        """Begin to connect; returns at once. `wait_connected` waits for the first connection."""
+        if self._started:
+            raise Closed("a consumer can be started once; make a new one")
+        self._started = True
+        self._loop = asyncio.get_running_loop()
+        self._closed = asyncio.Event()
+        self._connected = asyncio.Event()
+        self._flow = Flow(self.config, self._on_fact)
+        concurrency = self.config.concurrency or max(1, self.config.max_in_flight)
+        self._dispatch: Dispatch = dispatch_for(
+            self._handler, self._batch_handler, concurrency, self._handler_failed
+        )
+        self._sources = Sources(
+            self.topic, self._nsqds, self._lookupds, self.config, self._serve, self._on_fact
+        )
+        self._touch_timer: asyncio.TimerHandle | None = None
+        self._sources.start()
+
+    async def stop(self, timeout: float | None = None) -> None:
+        """Stop receiving, let what is being handled finish, give back the rest, disconnect.
+
+        Messages no handler has seen go back at once. Those being handled have `timeout` seconds, by
+        default `drain_timeout`; then they are given back, too, and their handlers are cancelled.
+        Returns when all is done; calling it again waits for the same end.
+        """
+        if not self._started or self._closed is None:
+            self._started = True
+            return
+        if self._stopping:
+            await self._closed.wait()
+            return
+        self._stopping = True
+        try:
+            await self._drain(self.config.drain_timeout if timeout is None else timeout)
+        finally:
+            await self._dispatch.close()
+            await self._sources.close()
+            self._closed.set()
+
+    async def wait_closed(self) -> None:
+        """Until the consumer has stopped."""
+        self._check_started()
+        assert self._closed is not None
+        await self._closed.wait()
+
+    async def wait_connected(self, timeout: float | None = None) -> None:
+        """Until nsqd has confirmed a subscription.
+
+        Raises NotConnected after `timeout` seconds; its text names each address and what went wrong there.
+        """
+        self._check_started()
+        try:
+            await asyncio.wait_for(self._connected.wait(), timeout)
+        except asyncio.TimeoutError:
+            raise NotConnected(self._why_not_connected(timeout)) from None
+
+    async def __aenter__(self) -> Consumer:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # An iterating body that failed will not answer its message any more: waiting would be in vain.
+        hopeless = error is not None and isinstance(self._dispatch, Inbox)
+        await self.stop(0.0 if hopeless else None)
+
+    # -- messages
+
+    def __aiter__(self) -> AsyncIterator[Message]:
+        return self._inbox()
+
+    def batches(
+        self, *, max_messages: int = 500, max_bytes: int = 5_000_000, max_wait: float = 1.0
+    ) -> AsyncIterator[Batch]:
+        """Messages in batches by count, bytes of bodies and age in seconds, partial ones included.
+
+        A batch goes out early when nsqd would send no more before answers (`is_starved`). Every
+        batch is to be answered by `finish` or `requeue`, or its messages one by one.
+        """
+        if max_messages < 1 or max_bytes < 1 or max_wait < 0:
+            raise ConfigError(
+                f"batches need max_messages >= 1, max_bytes >= 1 and max_wait >= 0, not "
+                f"{max_messages!r}, {max_bytes!r} and {max_wait!r}"
+            )
+        return gather_batches(self._inbox(), max_messages, max_bytes, max_wait, lambda: self.is_starved)
+
+    # -- pace
+
+    def pause(self) -> None:
+        """Stop deliveries; connections and messages in flight stay."""
+        self._check_started()
+        self._flow.pause()
+
+    def resume(self) -> None:
+        """Undo `pause`."""
+        self._check_started()
+        self._flow.resume()
+
+    def set_max_in_flight(self, count: int) -> None:
+        """Change `max_in_flight` while running; 0 stops deliveries."""
+        self._check_started()
+        self.config = dataclasses.replace(self.config, max_in_flight=count)
+        self._flow.set_max_in_flight(count)
+
+    @property
+    def is_starved(self) -> bool:
+        """Whether more messages can hardly come before some are answered: the moment to flush a batch."""
+        self._check_started()
+        return self._flow.starved
+
+    @property
+    def stats(self) -> ConsumerStats:
+        """Figures up to now."""
+        living = (
+            tuple(subscription.stats() for subscription in self._flow.subscriptions) if self._started else ()
+        )
+        return self._totals.with_living(living)
+
+    # -- what a subscription asks (consumer.subscription.Subscriber)
+
+    def subscribed(self, subscription: Subscription) -> None:
+        """nsqd has confirmed the subscription."""
+        if self._stopping:
+            subscription.stop_receiving()
+            return
+        self._flow.add(subscription)
+        self._connected.set()
+        self._on_fact(Connected(subscription.address, self.topic, self.channel))
+        if self._touch_timer is None and self.config.auto_touch:
+            self._touch(subscription.touch_every)
+
+    def received(self, subscription: Subscription, messages: list[Message]) -> None:
+        """Messages of one read have arrived."""
+        self._flow.heard(subscription)
+        if self._stopping:
+            # They crossed our CLS; nobody will handle them here.
+            for message in messages:
+                message.requeue(0.0, backoff=False)
+        else:
+            self._dispatch.dispatch(messages)
+
+    def refused(self, subscription: Subscription, error: ServerError) -> None:
+        """An answer came too late."""
+        self._on_fact(ServerRefused(subscription.address, error))
+
+    def succeeded(self) -> None:
+        """Messages were finished."""
+        self._flow.succeeded()
+
+    def failed(self) -> None:
+        """A message was given back because of a failure."""
+        self._flow.failed()
+
+    def requeue_delay(self, message: Message) -> float:
+        """What a message given back without a delay waits, in seconds."""
+        return min(self.config.requeue_delay * message.attempts, self.config.max_requeue_delay)
+
+    # -- inside
+
+    async def _serve(self, connection: Connection, delay: ReconnectDelay) -> None:
+        subscription = Subscription(connection, self.topic, self.channel, self)
+        reason: NSQError | None = None
+        try:
+            await subscription.run()
+        except NSQError as error:
+            reason = error
+        finally:
+            self._flow.remove(subscription)
+            if subscription.confirmed:
+                delay.reset()
+            last = subscription.stats()
+            subscription.abandon()
+            self._totals.add(last)
+            self._on_fact(
+                Disconnected(connection.address, None if self._stopping else reason, last.in_flight)
+            )
+            if not self._stopping:
+                self._sources.problems[connection.address] = reason or Closed("cancelled")
+                self._sources.disconnected()
+
+    async def _drain(self, timeout: float) -> None:
+        subscriptions = self._flow.subscriptions
+        for subscription in subscriptions:
+            subscription.stop_receiving()
+        await self._sources.stop_connecting()
+        for message in self._dispatch.take_unhandled():
+            if not message.answered and not arrival_of(message).subscription.closed:
+                message.requeue(0.0, backoff=False)
+        drained = asyncio.gather(*(subscription.wait_drained() for subscription in subscriptions))
+        try:
+            await asyncio.wait_for(drained, timeout)
+        except asyncio.TimeoutError:
+            for subscription in subscriptions:
+                subscription.requeue_unanswered()
+        finally:
+            self._flow.close()
+            if self._touch_timer is not None:
+                self._touch_timer.cancel()
+        await asyncio.gather(*(subscription.finish_sending() for subscription in subscriptions))
+
+    def _inbox(self) -> Inbox:
+        self._check_started()
+        if not isinstance(self._dispatch, Inbox):
+            raise ConfigError("messages go to the handler; leave it out to iterate over the consumer")
+        return self._dispatch
+
+    def _handler_failed(self, error: Exception, messages: Sequence[Message]) -> None:
+        self._on_fact(HandlerFailed(error, tuple(messages)))
+
+    def _touch(self, interval: float) -> None:
+        self._touch_timer = self._loop.call_later(interval, self._touch, interval)
+        now = self._loop.time()
+        for subscription in self._flow.subscriptions:
+            subscription.touch_due(now)
+
+    def _check_started(self) -> None:
+        if not self._started:
+            raise Closed("the consumer is not running: use 'async with Consumer(...)' or await start()")
+
+    def _why_not_connected(self, timeout: float | None) -> str:
+        problems = "; ".join(str(error) for error in self._sources.problems.values())
+        if not problems:
+            problems = f"nsqlookupd at {', '.join(self._lookupds)} knows no nsqd with topic {self.topic!r}"
+        return f"no nsqd connected within {timeout:g} s: {problems}"
+
+
+def _addresses(name: str, value: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(value, str):
+        raise ConfigError(f"{name} = {value!r} must be a list of addresses, like [{value!r}]")
+    return tuple(value)

@@ -1,0 +1,98 @@
+"""Where messages wait for `async for` and for batches; bounded by max_in_flight, since nsqd sends no more."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+from nsqgw.message import Message
+
+
+class Inbox:
+    """Messages in order of arrival. Readers take them one by one or as they come; each goes to one reader."""
+
+    def __init__(self) -> None:
+        self._messages: deque[Message] = deque()
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._closed = False
+
+    def __len__(self) -> int:
+        return len(self._messages)
+
+    def __aiter__(self) -> Inbox:
+        return self
+
+    async def __anext__(self) -> Message:
+        if self._messages:
+            return self._messages.popleft()
+        message = await self.get()
+        if message is None:
+            raise StopAsyncIteration
+        return message
+
+    def dispatch(self, messages: list[Message]) -> None:
+        """Put messages in."""
+        self._messages.extend(messages)
+        for _ in range(min(len(messages), len(self._waiting))):
+            self._wake_one()
+
+    def take_unhandled(self) -> list[Message]:
+        """Take everything out and let the readers know that nothing follows."""
+        messages = list(self._messages)
+        self._messages.clear()
+        self._closed = True
+        while self._waiting:
+            self._wake_one()
+        return messages
+
+    async def close(self) -> None:
+        """Readers end."""
+        self.take_unhandled()
+
+    async def get(self) -> Message | None:
+        """The next message; None when no more will come."""
+        while not self._messages:
+            if self._closed:
+                return None
+            await self.arrival()
+        return self._messages.popleft()
+
+    def get_nowait(self) -> Message | None:
+        """The next message if one is there."""
+        return self._messages.popleft() if self._messages else None
+
+    def peek(self) -> Message | None:
+        """The next message, left where it is."""
+        return self._messages[0] if self._messages else None
+
+    def put_back(self, messages: list[Message]) -> None:
+        """Messages that were taken but not handed on are the next again."""
+        self._messages.extendleft(reversed(messages))
+        if messages:
+            self._wake_one()
+
+    @property
+    def closed(self) -> bool:
+        """Whether no more messages will come."""
+        return self._closed
+
+    async def arrival(self) -> None:
+        """Until there may be something to get, or nothing more will come."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(future)
+        try:
+            await future
+        except asyncio.CancelledError:
+            if future.done() and not future.cancelled():
+                # Woken and cancelled in the same turn: the message is somebody else's now.
+                self._wake_one()
+            elif future in self._waiting:
+                self._waiting.remove(future)
+            raise
+
+    def _wake_one(self) -> None:
+        while self._waiting:
+            future = self._waiting.popleft()
+            if not future.done():
+                future.set_result(None)
+                return

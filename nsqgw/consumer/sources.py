@@ -1,0 +1,106 @@
+"""Where messages come from: the nsqds given and those nsqlookupd names, each kept connected by a task."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+
+from nsqgw.config import ConsumerConfig
+from nsqgw.connection import Connection
+from nsqgw.connection.keep import keep_connected
+from nsqgw.connection.reconnect import ReconnectDelay
+from nsqgw.errors import NSQError
+from nsqgw.instrument import ConnectFailed, Fact, LookupFailed, OnFact
+from nsqgw.lookup.discovery import Discovery
+
+Serve = Callable[[Connection, ReconnectDelay], Awaitable[None]]
+
+
+class Sources:
+    """Starts `serve(connection, delay)` for every connection it makes, one at a time per address.
+
+    An nsqd given by address is wanted for ever; one that was found is wanted as long as the
+    latest answers of nsqlookupd name it, and its living connection is never cut.
+    """
+
+    def __init__(
+        self,
+        topic: str,
+        nsqd_addresses: Iterable[str],
+        lookupd_addresses: Iterable[str],
+        config: ConsumerConfig,
+        serve: Serve,
+        on_fact: OnFact,
+    ) -> None:
+        self._static = frozenset(nsqd_addresses)
+        self._found: frozenset[str] = frozenset()
+        self._config = config
+        self._serve = serve
+        self._on_fact = on_fact
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self.problems: dict[str, NSQError] = {}
+        self._discovery: Discovery | None = None
+        if lookupds := tuple(lookupd_addresses):
+            self._discovery = Discovery(
+                topic,
+                lookupds,
+                poll_interval=config.lookupd_poll_interval,
+                poll_jitter=config.lookupd_poll_jitter,
+                timeout=config.lookupd_timeout,
+                on_found=self._on_found,
+                on_failed=self._on_lookup_failed,
+            )
+
+    def start(self) -> None:
+        """Begin to connect."""
+        for address in sorted(self._static):
+            self._keep(address)
+        if self._discovery is not None:
+            self._discovery.start()
+
+    async def stop_connecting(self) -> None:
+        """Make no new connections; the living ones stay."""
+        if self._discovery is not None:
+            await self._discovery.stop()
+        self._static = self._found = frozenset()
+
+    async def close(self) -> None:
+        """End all connections."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def disconnected(self) -> None:
+        """A connection was lost: ask nsqlookupd at once where the topic is now."""
+        if self._discovery is not None:
+            self._discovery.poke()
+
+    def _keep(self, address: str) -> None:
+        if address in self._tasks:
+            return
+        delay = ReconnectDelay(self._config.reconnect_min_delay, self._config.reconnect_max_delay)
+        keeping = keep_connected(
+            address,
+            self._config.connection,
+            delay,
+            lambda connection: self._serve(connection, delay),
+            self._report,
+            lambda: address in self._static or address in self._found,
+        )
+        task = asyncio.get_running_loop().create_task(keeping)
+        self._tasks[address] = task
+        task.add_done_callback(lambda _: self._tasks.pop(address, None))
+
+    def _on_found(self, addresses: frozenset[str]) -> None:
+        self._found = addresses
+        for address in sorted(addresses):
+            self._keep(address)
+
+    def _on_lookup_failed(self, address: str, error: NSQError) -> None:
+        self._report(LookupFailed(address, error))
+
+    def _report(self, fact: Fact) -> None:
+        if isinstance(fact, ConnectFailed | LookupFailed):
+            self.problems[fact.address] = fact.error
+        self._on_fact(fact)

@@ -1,0 +1,211 @@
+"""One connection subscribed to the channel: its messages in flight, their answers, its RDY."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+from nsqgw.connection import Connection
+from nsqgw.consumer.arrival import Arrival
+from nsqgw.consumer.stats import ConnectionStats
+from nsqgw.consumer.touch import must_touch, touch_interval
+from nsqgw.errors import ServerError
+from nsqgw.message import Message
+from nsqgw.protocol.commands import CLS, encode_rdy, encode_req, encode_sub, encode_touch
+from nsqgw.protocol.frames import CLOSE_WAIT
+
+
+class Subscriber(Protocol):
+    """What a subscription asks of its consumer."""
+
+    def subscribed(self, subscription: Subscription) -> None:
+        """nsqd has confirmed the subscription."""
+
+    def received(self, subscription: Subscription, messages: list[Message]) -> None:
+        """Messages of one read have arrived."""
+
+    def refused(self, subscription: Subscription, error: ServerError) -> None:
+        """An answer came too late."""
+
+    def succeeded(self) -> None:
+        """Messages were finished."""
+
+    def failed(self) -> None:
+        """A message was given back because of a failure."""
+
+    def requeue_delay(self, message: Message) -> float:
+        """The delay for a message given back without one, in seconds."""
+
+
+class Subscription:
+    """A connection after SUB. `run` is awaited by the consumer's task for this address."""
+
+    def __init__(self, connection: Connection, topic: str, channel: str, subscriber: Subscriber) -> None:
+        self.topic = topic
+        self.channel = channel
+        self.address = connection.address
+        self.rdy = 0
+        self.messages_received = 0
+        self.messages_finished = 0
+        self.messages_requeued = 0
+        self._connection = connection
+        self._subscriber = subscriber
+        self.confirmed = False
+        self._arrivals: dict[Arrival, None] = {}
+        self._drained = asyncio.Event()
+        self._drained.set()
+        self._clock = asyncio.get_running_loop().time
+        connection.origin = Arrival(self)
+        connection.receive = self._receive
+        connection.refused = self._refused
+
+    @property
+    def closed(self) -> bool:
+        """Whether the connection is gone."""
+        return self._connection.closed
+
+    @property
+    def in_flight(self) -> int:
+        """Messages received and not answered."""
+        return sum(arrival.unanswered for arrival in self._arrivals)
+
+    @property
+    def max_rdy(self) -> int:
+        """The highest RDY this nsqd takes."""
+        return self._connection.features.max_rdy_count
+
+    @property
+    def touch_every(self) -> float:
+        """How often `touch_due` wants to be called, in seconds."""
+        return touch_interval(self._connection.features.msg_timeout / 1000)
+
+    def stats(self) -> ConnectionStats:
+        """Figures up to now."""
+        return ConnectionStats(
+            self.address,
+            self.rdy,
+            self.in_flight,
+            self.messages_received,
+            self.messages_finished,
+            self.messages_requeued,
+        )
+
+    async def run(self) -> None:
+        """Subscribe and serve until the connection ends; raises why it did, as `Connection.run`."""
+        answer = self._connection.request(encode_sub(self.topic, self.channel))
+        answer.add_done_callback(self._on_sub_answer)
+        await self._connection.run()
+
+    def _on_sub_answer(self, answer: asyncio.Future[None]) -> None:
+        # A refusal also ends the connection, and `run` raises it.
+        if not answer.cancelled() and answer.exception() is None:
+            self.confirmed = True
+            self._subscriber.subscribed(self)
+
+    # -- messages in
+
+    def _receive(self, messages: list[Message]) -> None:
+        arrival = messages[0].origin
+        assert isinstance(arrival, Arrival)
+        self.messages_received += len(messages)
+        arrival.take(messages, self._clock())
+        if self._connection.origin is arrival:
+            self._connection.origin = Arrival(self)
+        self._arrivals[arrival] = None
+        self._drained.clear()
+        self._subscriber.received(self, messages)
+
+    def _refused(self, error: ServerError) -> None:
+        self._subscriber.refused(self, error)
+
+    # -- answers out (called by Arrival)
+
+    def finish(self, message_id: bytes) -> None:
+        """Send FIN."""
+        self.messages_finished += 1
+        self._connection.finish(message_id)
+        self._subscriber.succeeded()
+
+    def finish_all(self, message_ids: list[bytes]) -> None:
+        """Send FIN for many."""
+        self.messages_finished += len(message_ids)
+        self._connection.finish_all(message_ids)
+        self._subscriber.succeeded()
+
+    def requeue(self, message: Message, delay: float | None, backoff: bool) -> None:
+        """Send REQ; with `backoff` it counts as a failure."""
+        self.messages_requeued += 1
+        seconds = self._subscriber.requeue_delay(message) if delay is None else delay
+        self._connection.send(encode_req(message.id, max(0, round(seconds * 1000))))
+        if backoff:
+            self._subscriber.failed()
+
+    def touch(self, message_id: bytes) -> None:
+        """Send TOUCH."""
+        self._connection.send(encode_touch(message_id))
+
+    def settled(self, arrival: Arrival) -> None:
+        """All messages of a read are answered."""
+        self._arrivals.pop(arrival, None)
+        if not self._arrivals:
+            self._drained.set()
+
+    # -- pace
+
+    def set_rdy(self, count: int) -> None:
+        """Tell nsqd the new ceiling, if it is one."""
+        if count != self.rdy and not self.closed:
+            self.rdy = count
+            self._connection.send(encode_rdy(count))
+
+    def touch_due(self, now: float) -> None:
+        """Ask for more time for the messages that have waited half their time-out."""
+        features = self._connection.features
+        for arrival in list(self._arrivals):
+            if must_touch(
+                now,
+                arrival.received_at,
+                arrival.touched_at,
+                features.msg_timeout / 1000,
+                features.max_msg_timeout / 1000,
+            ):
+                arrival.touched_at = now
+                for message in arrival.unanswered_messages():
+                    self.touch(message.id)
+
+    # -- ending
+
+    def stop_receiving(self) -> None:
+        """Send CLS: no more deliveries; answers stay possible."""
+        if not self.closed:
+            self.rdy = 0
+            self._connection.request(CLS, CLOSE_WAIT).add_done_callback(_ignore_outcome)
+
+    async def wait_drained(self) -> None:
+        """Until every message in flight is answered; the caller sets the deadline."""
+        await self._drained.wait()
+
+    def requeue_unanswered(self) -> None:
+        """Give back whatever is unanswered, at once and without backoff."""
+        for arrival in list(self._arrivals):
+            for message in arrival.unanswered_messages():
+                arrival.requeue(message, 0.0, False)
+
+    def abandon(self) -> None:
+        """The connection is gone: nothing can be answered any more, nsqd delivers it all again."""
+        self._arrivals.clear()
+        self._drained.set()
+
+    async def finish_sending(self) -> None:
+        """Deliver the last answers and let nsqd hang up."""
+        await self._connection.finish_sending()
+
+    def close(self) -> None:
+        """End the connection now."""
+        self._connection.close()
+
+
+def _ignore_outcome(answer: asyncio.Future[None]) -> None:
+    """The end of the connection says more than the fate of its CLS."""
+    if not answer.cancelled():
+        answer.exception()

@@ -1,0 +1,24 @@
+"""When an unanswered message needs a TOUCH: pure."""
+
+from __future__ import annotations
+
+LAST_TOUCH_MARGIN = 1.0
+"""Seconds before nsqd's hard limit at which touching stops: it could not move the deadline any more."""
+
+
+def must_touch(
+    now: float, received_at: float, touched_at: float, msg_timeout: float, max_msg_timeout: float
+) -> bool:
+    """Whether half the time-out has passed since the last touch, and a touch still helps.
+
+    nsqd moves the deadline to now + msg_timeout, but never beyond delivery + max_msg_timeout
+    (nsqd-tcp 8.3). All times in seconds on one clock.
+    """
+    if now - touched_at < msg_timeout / 2:
+        return False
+    return touched_at + msg_timeout < received_at + max_msg_timeout - LAST_TOUCH_MARGIN
+
+
+def touch_interval(msg_timeout: float) -> float:
+    """How often to look, so that no half time-out is missed by much, in seconds."""
+    return min(max(msg_timeout / 8, 0.05), 5.0)

@@ -1,0 +1,98 @@
+"""The connections a producer may use: all that are alive, in turn."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from nsqgw.config import ProducerConfig
+from nsqgw.connection import Connection
+from nsqgw.connection.keep import keep_connected
+from nsqgw.connection.reconnect import ReconnectDelay
+from nsqgw.connection.replies import Settled
+from nsqgw.errors import NSQError
+from nsqgw.instrument import Connected, ConnectFailed, Disconnected, Fact, OnFact
+
+
+class Pool:
+    """Keeps every address connected; `pick` gives the living connections in turn."""
+
+    def __init__(
+        self, addresses: Iterable[str], config: ProducerConfig, settled: Settled, on_fact: OnFact
+    ) -> None:
+        self._addresses = tuple(dict.fromkeys(addresses))
+        self._config = config
+        self._settled = settled
+        self._on_fact = on_fact
+        self._tasks: list[asyncio.Task[None]] = []
+        self._alive: list[Connection] = []
+        self._turn = 0
+        self._changed = asyncio.Event()
+        self._closing = False
+        self.problems: dict[str, NSQError] = {}
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The addresses connected now."""
+        return tuple(connection.address for connection in self._alive)
+
+    def start(self) -> None:
+        """Begin to connect."""
+        loop = asyncio.get_running_loop()
+        self._tasks = [loop.create_task(self._keep(address)) for address in self._addresses]
+
+    def pick(self) -> Connection | None:
+        """A living connection, the next in turn; None when there is none."""
+        alive = self._alive
+        if len(alive) == 1:
+            return alive[0]
+        if not alive:
+            return None
+        self._turn = (self._turn + 1) % len(alive)
+        return alive[self._turn]
+
+    async def wait(self) -> Connection:
+        """The same, as soon as there is one."""
+        while (connection := self.pick()) is None:
+            self._changed.clear()
+            await self._changed.wait()
+        return connection
+
+    async def close(self) -> None:
+        """Deliver what was sent and end all connections."""
+        self._closing = True
+        await asyncio.gather(*(connection.finish_sending() for connection in list(self._alive)))
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _keep(self, address: str) -> None:
+        delay = ReconnectDelay(self._config.reconnect_min_delay, self._config.reconnect_max_delay)
+
+        async def serve(connection: Connection) -> None:
+            delay.reset()
+            await self._serve(connection)
+
+        await keep_connected(
+            address, self._config.connection, delay, serve, self._report, lambda: not self._closing
+        )
+
+    async def _serve(self, connection: Connection) -> None:
+        connection.on_settled(self._settled)
+        self._alive.append(connection)
+        self._changed.set()
+        self.problems.pop(connection.address, None)
+        self._report(Connected(connection.address))
+        reason: NSQError | None = None
+        try:
+            await connection.run()
+        except NSQError as error:
+            reason = None if self._closing else error
+        finally:
+            self._alive.remove(connection)
+            self._report(Disconnected(connection.address, reason, connection.unanswered_commands))
+
+    def _report(self, fact: Fact) -> None:
+        if isinstance(fact, ConnectFailed | Disconnected) and fact.error is not None:
+            self.problems[fact.address] = fact.error
+        self._on_fact(fact)

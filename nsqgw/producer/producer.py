@@ -1,0 +1,253 @@
+"""The producer: publishes to whichever nsqd is alive, and says of each message what became of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import struct
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from functools import lru_cache
+from types import TracebackType
+from typing import Any, TypeVar
+
+from nsqgw.config import ProducerConfig, options_for
+from nsqgw.connection import Connection
+from nsqgw.connection.address import parse_address
+from nsqgw.errors import (
+    Closed,
+    ConfigError,
+    DeadlineExceeded,
+    MessageTooBig,
+    NotConnected,
+    PublishError,
+)
+from nsqgw.instrument import OnFact, to_logging
+from nsqgw.producer.pool import Pool
+from nsqgw.producer.window import Window
+from nsqgw.protocol.commands import encode_dpub, encode_mpub
+from nsqgw.protocol.frames import OK
+from nsqgw.protocol.names import check_topic
+
+T = TypeVar("T")
+_pack_size = struct.Struct(">i").pack
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ProducerStats:
+    """A producer's figures: messages confirmed, failed and without an answer yet, nsqds connected."""
+
+    published: int
+    failed: int
+    outstanding: int
+    connected: tuple[str, ...]
+
+
+class Producer:
+    """Publishes to one or more nsqds; each message goes to one of them, in turn over those alive.
+
+    `publish` returns when nsqd has confirmed, and raises otherwise: PublishError when the message
+    certainly was not accepted, ConnectionClosed or DeadlineExceeded when that is unknown, ServerError when
+    nsqd refused. Nothing is sent twice behind the caller's back. Publishes of one loop turn leave in
+    one write; without a connection they wait for one, up to `publish_timeout`.
+
+    Settings are fields of `ProducerConfig`, given as `config` or one by one.
+    """
+
+    def __init__(
+        self,
+        nsqd_tcp_addresses: Iterable[str],
+        *,
+        config: ProducerConfig | None = None,
+        on_fact: OnFact = to_logging,
+        **options: Any,
+    ) -> None:
+        self.config = dataclasses.replace(config or ProducerConfig(), **options_for(ProducerConfig, options))
+        if isinstance(nsqd_tcp_addresses, str):
+            raise ConfigError(f"nsqd_tcp_addresses = {nsqd_tcp_addresses!r} must be a list of addresses")
+        self._addresses = tuple(nsqd_tcp_addresses)
+        for address in self._addresses:
+            parse_address(address)
+        if not self._addresses:
+            raise ConfigError("nsqd_tcp_addresses is empty: name at least one nsqd")
+        self._on_fact = on_fact
+        self._max_message_size = self.config.max_message_size
+        self._window = Window(self.config.max_outstanding, self.config.max_outstanding_bytes)
+        self._enter = self._window.try_enter
+        self._pool: Pool | None = None
+        self._pick: Callable[[], Connection | None] = _pick_none
+        self._closing = False
+        self._published = 0
+        self._failed = 0
+
+    # -- life
+
+    async def start(self) -> None:
+        """Begin to connect; returns at once."""
+        if self._pool is not None:
+            raise Closed("a producer can be started once; make a new one")
+        reply_timeout = min(self.config.connection.reply_timeout, self.config.publish_timeout)
+        connection = dataclasses.replace(self.config.connection, reply_timeout=reply_timeout)
+        config = dataclasses.replace(self.config, connection=connection)
+        self._pool = Pool(self._addresses, config, self._settled, self._on_fact)
+        self._pool.start()
+        self._pick = self._pool.pick
+
+    async def stop(self, timeout: float | None = None) -> None:
+        """Wait up to `timeout` seconds (by default `publish_timeout`) for the answers due, then disconnect.
+
+        Publishes that still have none then raise ConnectionClosed, those not sent yet NotConnected or Closed.
+        """
+        if self._pool is None or self._closing:
+            return
+        self._closing = True
+        self._pick = _pick_none
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(
+                self._window.wait_empty(), self.config.publish_timeout if timeout is None else timeout
+            )
+        await self._pool.close()
+
+    async def wait_connected(self, timeout: float | None = None) -> None:
+        """Until some nsqd is connected; NotConnected after `timeout` seconds, naming each and its trouble."""
+        end = None if timeout is None else asyncio.get_running_loop().time() + timeout
+        await _by(end, self._running_pool().wait(), self._not_connected(timeout))
+
+    async def __aenter__(self) -> Producer:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop(0.0 if error is not None else None)
+
+    @property
+    def stats(self) -> ProducerStats:
+        """Figures up to now."""
+        connected = self._pool.addresses if self._pool is not None else ()
+        return ProducerStats(self._published, self._failed, self._window.count, connected)
+
+    # -- publishing
+
+    def publish(
+        self, topic: str, body: bytes, *, delay: float | None = None, timeout: float | None = None
+    ) -> asyncio.Future[None]:
+        """Publish one message; with `delay` it is delivered after so many seconds (DPUB).
+
+        Await the result: it is done when nsqd has confirmed; see the class for the errors. Wrong
+        arguments raise at once. Many may be under way: gather them, or await them later. `timeout` in
+        seconds replaces `publish_timeout`.
+        """
+        if type(body) is not bytes or not 0 < len(body) <= self._max_message_size:
+            body = self._check_body(body)
+        if delay is None:
+            data = _pub_head(topic) + _pack_size(len(body)) + body
+        else:
+            data = encode_dpub(check_topic(topic), _delay_ms(delay), body)
+        return self._publish(data, len(body), 1, timeout)
+
+    async def publish_many(
+        self, topic: str, bodies: Iterable[bytes], *, timeout: float | None = None
+    ) -> None:
+        """Publish messages with as few MPUBs as nsqd's limit allows, each accepted as a whole or not at all.
+
+        Up to `max_batch_size` bytes that is one. When a later one fails, the earlier ones are published.
+        """
+        check_topic(topic)
+        for batch in self._split([self._check_body(body) for body in bodies]):
+            await self._publish(encode_mpub(topic, batch), sum(map(len, batch)), len(batch), timeout)
+
+    def _publish(self, data: bytes, size: int, count: int, timeout: float | None) -> asyncio.Future[None]:
+        if timeout is None and (connection := self._pick()) is not None and self._enter(size, count):
+            return connection.request(data, OK, size, count)
+        self._running_pool()
+        seconds = self.config.publish_timeout if timeout is None else timeout
+        return asyncio.ensure_future(self._publish_later(data, size, count, seconds))
+
+    async def _publish_later(self, data: bytes, size: int, count: int, timeout: float) -> None:
+        """Wait for room, then for a connection, then for the answer: all within `timeout`."""
+        end = asyncio.get_running_loop().time() + timeout
+        full = (
+            f"not sent within {timeout:g} s: {self._window.count} publishes are unanswered (max_outstanding)"
+        )
+        await _by(end, self._window.enter(size, count), lambda: PublishError(full))
+        try:
+            connection = await _by(end, self._running_pool().wait(), self._not_connected(timeout))
+        except BaseException:
+            self._settled(size, count, False)
+            raise
+        unknown = f"nsqd at {connection.address} did not confirm within {timeout:g} s"
+        await _by(end, connection.request(data, size=size, count=count), lambda: DeadlineExceeded(unknown))
+
+    def _settled(self, size: int, count: int, ok: bool) -> None:
+        if ok:
+            self._published += count
+        else:
+            self._failed += count
+        self._window.leave(size, count)
+
+    def _running_pool(self) -> Pool:
+        if self._pool is None or self._closing:
+            raise Closed("the producer is not running: use 'async with Producer(...)' or await start()")
+        return self._pool
+
+    def _not_connected(self, timeout: float | None) -> Callable[[], NotConnected]:
+        def error() -> NotConnected:
+            problems = self._pool.problems.values() if self._pool is not None else ()
+            text = "; ".join(str(problem) for problem in problems) or ", ".join(self._addresses)
+            return NotConnected(f"no nsqd connected within {timeout:g} s: {text}")
+
+        return error
+
+    def _check_body(self, body: bytes) -> bytes:
+        if type(body) is not bytes:
+            if not isinstance(body, bytes | bytearray | memoryview):
+                raise TypeError(
+                    f"body must be bytes, not {type(body).__name__}; encode it, e.g. text.encode()"
+                )
+            body = bytes(body)
+        if not body:
+            raise PublishError("the body is empty; nsqd takes messages of one byte and more")
+        if len(body) > self.config.max_message_size:
+            raise MessageTooBig(
+                f"the body has {len(body)} bytes, max_message_size is {self.config.max_message_size}"
+            )
+        return body
+
+    def _split(self, bodies: list[bytes]) -> Iterator[list[bytes]]:
+        batch: list[bytes] = []
+        size = 4
+        for body in bodies:
+            if batch and size + 4 + len(body) > self.config.max_batch_size:
+                yield batch
+                batch, size = [], 4
+            batch.append(body)
+            size += 4 + len(body)
+        if batch:
+            yield batch
+
+
+def _pick_none() -> None:
+    """There is no connection while the producer is not running."""
+
+
+@lru_cache(maxsize=1024)
+def _pub_head(topic: str) -> bytes:
+    return b"PUB " + check_topic(topic).encode("ascii") + b"\n"
+
+
+def _delay_ms(delay: float) -> int:
+    if not 0 <= delay <= 3600 * 24 * 365:
+        raise ConfigError(f"delay = {delay!r} must be seconds, 0 or more")
+    return round(delay * 1000)
+
+
+async def _by(end: float | None, step: Awaitable[T], late: Callable[[], Exception]) -> T:
+    """`step`, or the error `late` makes when it is not done at `end` on the loop's clock."""
+    try:
+        return await asyncio.wait_for(
+            step, None if end is None else max(0.0, end - asyncio.get_running_loop().time())
+        )
+    except asyncio.TimeoutError:
+        raise late() from None
