@@ -1,0 +1,105 @@
+"""nsqlookupd in this process: the registry and its two ports."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import time
+from types import TracebackType
+
+from compat.http_api import Api, encode_json
+from compat.nsqlookupd.http import routes
+from compat.nsqlookupd.options import NsqlookupdOptions
+from compat.nsqlookupd.registry import Registry
+from compat.nsqlookupd.tcp import PeerConnection
+from compat.version import NSQ_VERSION
+from nsqgw.errors import NSQError
+from nsqgw.service.listen import bound_address, listen
+from nsqgw.service.settings import parse_address
+
+logger = logging.getLogger(__name__)
+
+
+class Nsqlookupd:
+    """One directory. `await start()` and `await stop()`, or `async with`.
+
+    What it knows lives in memory and is gone after `stop`. `tcp_address` and `http_address` are the
+    "host:port" really listened on, once it was started.
+    """
+
+    def __init__(self, options: NsqlookupdOptions | None = None) -> None:
+        self.options = options or NsqlookupdOptions()
+        self.registry = Registry(self.options.inactive_producer_timeout, self.options.tombstone_lifetime)
+        self.connections: set[PeerConnection] = set()
+        self.tcp_address = ""
+        self.http_address = ""
+        self.now = time.monotonic
+        self._servers: list[asyncio.AbstractServer] = []
+        self._api: Api | None = None
+        self._all_left = asyncio.Event()
+
+    async def start(self) -> None:
+        """Listen. Raises ListenFailed or ConfigError, whose text names the address and the remedy."""
+        try:
+            await self._listen()
+        except NSQError:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Close the ports and all connections."""
+        for server in self._servers:
+            server.close()
+        self._servers.clear()
+        for connection in list(self.connections):
+            connection.abort()
+        if self.connections:
+            await self._all_left.wait()
+        if self._api is not None:
+            await self._api.stop()
+
+    async def __aenter__(self) -> Nsqlookupd:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    def joined(self, connection: PeerConnection) -> None:
+        """An nsqd connected."""
+        self.connections.add(connection)
+        self._all_left.clear()
+
+    def left(self, connection: PeerConnection) -> None:
+        """An nsqd's connection is gone."""
+        self.connections.discard(connection)
+        if not self.connections:
+            self._all_left.set()
+
+    def identity(self) -> bytes:
+        """The answer to IDENTIFY (nsqlookupd 3.1)."""
+        return encode_json(
+            {
+                "broadcast_address": self.options.broadcast_address,
+                "hostname": socket.gethostname(),
+                "http_port": parse_address(self.http_address).port,
+                "tcp_port": parse_address(self.tcp_address).port,
+                "version": NSQ_VERSION,
+            }
+        )
+
+    async def _listen(self) -> None:
+        loop = asyncio.get_running_loop()
+        sockets = listen(self.options.tcp_address)
+        for each in sockets:
+            self._servers.append(await loop.create_server(lambda: PeerConnection(self), sock=each))
+        self.tcp_address = bound_address(sockets)
+        logger.info("TCP: listening on %s", self.tcp_address)
+        sockets = listen(self.options.http_address)
+        self._api = Api(routes(self), logger)
+        self._api.server.add_sockets(sockets)
+        self.http_address = bound_address(sockets)
+        logger.info("HTTP: listening on %s", self.http_address)

@@ -1,0 +1,34 @@
+"""The settings of nsqlookupd (nsqlookupd section 7): names as the flags, with underscores."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass, field
+
+from nsqgw.errors import ConfigError
+from nsqgw.service.settings import parse_address
+
+
+@dataclass(frozen=True, kw_only=True)
+class NsqlookupdOptions:
+    """nsqlookupd's settings; times are seconds. Raises ConfigError for what makes no sense.
+
+    tcp_address                where nsqds register, port 0 for any free one
+    http_address               where clients ask
+    broadcast_address          told to nsqds, who must be able to resolve it
+    inactive_producer_timeout  an nsqd that did not ping for so long is hidden
+    tombstone_lifetime         how long a tombstone hides an nsqd for a topic
+    """
+
+    tcp_address: str = "0.0.0.0:4160"
+    http_address: str = "0.0.0.0:4161"
+    broadcast_address: str = field(default_factory=socket.gethostname)
+    inactive_producer_timeout: float = 300.0
+    tombstone_lifetime: float = 45.0
+
+    def __post_init__(self) -> None:
+        parse_address(self.tcp_address)
+        parse_address(self.http_address)
+        for name in ("inactive_producer_timeout", "tombstone_lifetime"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name} = {getattr(self, name)!r}: it must not be negative")
