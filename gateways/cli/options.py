@@ -12,7 +12,7 @@ from nsqgw.protocol.names import check_channel, check_topic
 from nsqgw.service.settings import parse_address, parse_duration, parse_size
 
 
-class _Parsed(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.2 only
+class Parsed(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.2 only
     """A value read by one of the library's parsers; its ConfigError becomes a usage error."""
 
     def __init__(self, name: str, parse: Callable[[str], object]) -> None:
@@ -34,12 +34,12 @@ def _checked_address(text: str) -> str:
     return text
 
 
-ADDRESS = _Parsed("host:port", _checked_address)
-OPTIONAL_ADDRESS = _Parsed("host:port", lambda text: text and _checked_address(text))
-DURATION = _Parsed("duration", parse_duration)
-SIZE = _Parsed("size", parse_size)
-TOPIC = _Parsed("topic", check_topic)
-CHANNEL = _Parsed("channel", check_channel)
+ADDRESS = Parsed("host:port", _checked_address)
+OPTIONAL_ADDRESS = Parsed("host:port", lambda text: text and _checked_address(text))
+DURATION = Parsed("duration", parse_duration)
+SIZE = Parsed("size", parse_size)
+TOPIC = Parsed("topic", check_topic)
+CHANNEL = Parsed("channel", check_channel)
 
 
 class GoFlagsCommand(click.Command):

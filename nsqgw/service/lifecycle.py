@@ -143,6 +143,7 @@ class _Life:
 
     async def _drain(self) -> int:
         """Stop the service: 0 when it stopped in time, else the exit code to end with."""
+        was_running = self._phase is _Phase.RUNNING
         self._phase = _Phase.DRAINING
         task = asyncio.create_task(self._service.stop())
         forced = asyncio.create_task(self._force.wait())
@@ -157,7 +158,8 @@ class _Life:
             return self._fail(f"gave up the drain after {self._drain_timeout:g}s")
         error = task.exception()
         if error is None:
-            logger.info("%s stopped", self._service.name)
+            if was_running:
+                logger.info("%s stopped", self._service.name)
             return EXIT_OK
         if isinstance(error, NSQError | OSError):
             return self._fail(str(error))

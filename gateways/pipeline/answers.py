@@ -1,0 +1,38 @@
+"""The only place where a gateway answers messages: FIN for what a sink confirmed, REQ for what goes back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from gateways.pipeline.counters import Counters
+from nsqgw.errors import MessageError
+from nsqgw.message import Message
+
+
+def finish(messages: Iterable[Message], counters: Counters) -> None:
+    """Finish messages that the sink has confirmed."""
+    for message in messages:
+        stream = (message.topic, message.channel)
+        try:
+            message.finish()
+        except MessageError:
+            counters.late[stream] += 1
+        else:
+            counters.finished[stream] += 1
+
+
+def requeue(
+    messages: Iterable[Message], counters: Counters, *, reason: str, delay: Callable[[Message], float]
+) -> None:
+    """Give messages back to nsqd, to come again after `delay(message)` seconds.
+
+    Without the consumer's backoff: the sink's endpoint has one of its own.
+    """
+    for message in messages:
+        stream = (message.topic, message.channel)
+        try:
+            message.requeue(delay(message), backoff=False)
+        except MessageError:
+            counters.late[stream] += 1
+        else:
+            counters.requeued[stream, reason] += 1

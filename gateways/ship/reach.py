@@ -1,0 +1,40 @@
+"""Whether anything given at the start could be reached at all, told from the facts the consumers report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nsqgw.errors import NotConnected, NSQError
+from nsqgw.instrument import Connected, ConnectFailed, Disconnected, Fact, LookupFailed, to_logging
+
+
+class Reach:
+    """Listens to facts; `why_none` tells when every nsqd and nsqlookupd given has failed."""
+
+    def __init__(self, nsqd_addresses: Sequence[str], lookupd_addresses: Sequence[str]) -> None:
+        self._nsqds = nsqd_addresses
+        self._lookupds = lookupd_addresses
+        self._problems: dict[str, NSQError] = {}
+        self._connected = False
+
+    def note(self, fact: Fact) -> None:
+        """Take a fact in, and log it."""
+        if isinstance(fact, Connected):
+            self._connected = True
+        elif isinstance(fact, ConnectFailed | LookupFailed | Disconnected) and fact.error is not None:
+            self._problems[fact.address] = fact.error
+        to_logging(fact)
+
+    def why_none(self, timeout: float) -> NotConnected | None:
+        """The error to end with after `timeout` seconds, or None when something was reached.
+
+        An nsqlookupd that answers is reached, even when it knows no nsqd yet: the topic may come later.
+        """
+        if self._connected or any(address not in self._problems for address in self._lookupds):
+            return None
+        causes = [self._cause(address) for address in (*self._nsqds, *self._lookupds)]
+        return NotConnected(f"nothing could be reached within {timeout:g}s: {'; '.join(causes)}")
+
+    def _cause(self, address: str) -> str:
+        text = str(self._problems.get(address, "no answer"))
+        return text if address in text else f"{address}: {text}"

@@ -1,0 +1,116 @@
+"""The log gateway as a service: consumers, a pipeline and a sink, put together and taken apart."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from gateways.pipeline.pipeline import Pipeline
+from gateways.ship.reach import Reach
+from gateways.ship.settings import ShipSettings
+from nsqgw import Consumer
+from nsqgw.errors import NotConnected
+
+if TYPE_CHECKING:
+    from prometheus_client import Metric
+
+logger = logging.getLogger(__name__)
+
+_CLOSE_TIMEOUT = 1.0
+
+
+class ShipService:
+    """Topics to one sink; see `nsqgw.service.lifecycle.Service` for its life."""
+
+    name = "nsqgw ship"
+
+    def __init__(self, settings: ShipSettings) -> None:
+        self._settings = settings
+        self._sink = settings.to.make(settings.concurrency)
+        self._reach = Reach(settings.nsqd_tcp_addresses, settings.lookupd_http_addresses)
+        self._consumers: list[Consumer] = []
+        self.pipeline: Pipeline | None = None
+        """The running pipeline; None before the start."""
+
+    async def start(self) -> None:
+        """Open the sink, connect, begin. Raises SinkUnusable, or NotConnected when nothing can be reached."""
+        settings = self._settings
+        await self._sink.open()
+        self._consumers = [self._consumer(topic) for topic in settings.topics]
+        for consumer in self._consumers:
+            await consumer.start()
+        await self._wait_reached()
+        self.pipeline = Pipeline(
+            self._consumers, self._sink, settings.pipeline_limits(), settings.retry_policy()
+        )
+        self.pipeline.start()
+        logger.info("shipping %s to %s", ", ".join(settings.topics), self._sink.describe())
+
+    async def wait_closed(self) -> None:
+        """Until the sink is gone (SinkGone)."""
+        assert self.pipeline is not None, "start() was not called"
+        await self.pipeline.wait_closed()
+
+    async def stop(self) -> None:
+        """Send what is in hand, give back the rest, close."""
+        if self.pipeline is not None:
+            await self.pipeline.drain(self._settings.flush_timeout())
+        else:
+            await asyncio.gather(*(consumer.stop(_CLOSE_TIMEOUT) for consumer in self._consumers))
+        await self._sink.close()
+
+    def ready(self) -> str | None:
+        """Not ready without a connection to nsqd, or while the sink takes nothing."""
+        if not any(consumer.stats.connections for consumer in self._consumers):
+            return "no nsqd is connected"
+        return self.pipeline.trouble if self.pipeline is not None else "starting"
+
+    def metrics(self) -> Iterable[Metric]:
+        """The figures of the pipeline."""
+        from gateways.ship.metrics import ship_metrics
+
+        if self.pipeline is None:
+            return ()
+        connections = {
+            (consumer.topic, consumer.channel): len(consumer.stats.connections)
+            for consumer in self._consumers
+        }
+        return ship_metrics(self.pipeline, self._sink.name, connections)
+
+    def settings(self) -> dict[str, object]:
+        """What it was started with."""
+        return self._settings.shown()
+
+    def _consumer(self, topic: str) -> Consumer:
+        settings = self._settings
+        return Consumer(
+            topic,
+            settings.channel,
+            nsqd_tcp_addresses=settings.nsqd_tcp_addresses,
+            lookupd_http_addresses=settings.lookupd_http_addresses,
+            on_fact=self._reach.note,
+            max_in_flight=settings.max_in_flight,
+        )
+
+    async def _wait_reached(self) -> None:
+        """Until some consumer is connected; raises NotConnected when nothing given answers in time."""
+        timeout = self._settings.connect_timeout
+        waits = [asyncio.create_task(consumer.wait_connected(timeout)) for consumer in self._consumers]
+        try:
+            for wait in asyncio.as_completed(waits):
+                try:
+                    await wait
+                except NotConnected as error:
+                    problem = error
+                else:
+                    return
+        finally:
+            for task in waits:
+                task.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
+        unreachable = self._reach.why_none(timeout)
+        if unreachable is not None:
+            raise unreachable
+        logger.warning("going on to wait: %s", problem)
