@@ -11,13 +11,11 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from compat.nsqd import Nsqd, NsqdOptions
+from compat.nsqlookupd import Nsqlookupd, NsqlookupdOptions
 from nsqgw.errors import DeadlineExceeded
-
-if TYPE_CHECKING:
-    from compat.nsqlookupd import Nsqlookupd, NsqlookupdOptions
 
 ANY_PORT = "127.0.0.1:0"
 START_TIMEOUT = 10.0
@@ -88,12 +86,10 @@ class ThreadedNsqd(ThreadedDaemon[Nsqd]):
         super().__init__(lambda tcp, http: Nsqd(replace(settings, tcp_address=tcp, http_address=http)))
 
 
-class ThreadedNsqlookupd(ThreadedDaemon["Nsqlookupd"]):
+class ThreadedNsqlookupd(ThreadedDaemon[Nsqlookupd]):
     """nsqlookupd in a thread; the addresses in `options` are replaced by free ports of this machine."""
 
     def __init__(self, options: NsqlookupdOptions | None = None) -> None:
-        from compat.nsqlookupd import Nsqlookupd, NsqlookupdOptions  # a lone nsqd does without it
-
         settings = options or NsqlookupdOptions(broadcast_address="127.0.0.1")
         super().__init__(lambda tcp, http: Nsqlookupd(replace(settings, tcp_address=tcp, http_address=http)))
 

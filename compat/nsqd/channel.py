@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from compat.nsqd.consumer import Consumer
 from compat.nsqd.deferred import Deferred
-from compat.nsqd.in_flight import InFlight, NotInFlight
+from compat.nsqd.in_flight import InFlight
 from compat.nsqd.message import Message
 from nsqgw.protocol.names import is_ephemeral
 
@@ -97,16 +97,7 @@ class Channel:
 
     def finish(self, message_ids: Iterable[bytes], consumer: Consumer) -> list[tuple[bytes, str]]:
         """FIN of many messages; the ids that failed, each with nsqd's reason."""
-        failed: list[tuple[bytes, str]] = []
-        take = self._in_flight.take
-        finished = 0
-        for message_id in message_ids:
-            try:
-                take(message_id, consumer)
-            except NotInFlight as error:
-                failed.append((message_id, str(error)))
-            else:
-                finished += 1
+        finished, failed = self._in_flight.finish(message_ids, consumer)
         consumer.in_flight_count -= finished
         consumer.finish_count += finished
         self.refresh(consumer)

@@ -7,10 +7,13 @@ corrected when a scan passes it, so an answered message costs no bookkeeping of 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from compat.nsqd.consumer import Consumer
-from compat.nsqd.message import Message
+from compat.nsqd.message import ATTEMPTS_MASK, Message
+
+NOT_IN_FLIGHT = "ID not in flight"
+NOT_OWNED = "client does not own message"
 
 
 class NotInFlight(Exception):
@@ -33,9 +36,26 @@ class InFlight:
         deadline = now + consumer.msg_timeout
         held = self._messages
         for message in messages:
-            message.deliver(consumer, now, deadline)
+            message.attempts = (message.attempts + 1) & ATTEMPTS_MASK
+            message.owner = consumer
+            message.delivered_at = now
+            message.deadline = deadline
             held[message.id] = message
         self._earliest = min(self._earliest, deadline)
+
+    def finish(self, message_ids: Iterable[bytes], consumer: Consumer) -> tuple[int, list[tuple[bytes, str]]]:
+        """Forget the messages that `consumer` finished: how many, and the failed ones with nsqd's reason."""
+        held = self._messages
+        finished = 0
+        failed: list[tuple[bytes, str]] = []
+        for message_id in message_ids:
+            message = held.get(message_id)
+            if message is not None and message.owner is consumer:
+                del held[message_id]
+                finished += 1
+            else:
+                failed.append((message_id, NOT_IN_FLIGHT if message is None else NOT_OWNED))
+        return finished, failed
 
     def take(self, message_id: bytes, consumer: Consumer) -> Message:
         """Remove the message that `consumer` answers, or raise NotInFlight."""
@@ -68,7 +88,7 @@ class InFlight:
     def _owned(self, message_id: bytes, consumer: Consumer) -> Message:
         message = self._messages.get(message_id)
         if message is None:
-            raise NotInFlight("ID not in flight")
+            raise NotInFlight(NOT_IN_FLIGHT)
         if message.owner is not consumer:
-            raise NotInFlight("client does not own message")
+            raise NotInFlight(NOT_OWNED)
         return message

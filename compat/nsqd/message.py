@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from compat.nsqd.consumer import Consumer
 
-_ATTEMPTS_MASK = 0xFFFF
+ATTEMPTS_MASK = 0xFFFF
 """attempts is 16 bits wide on the wire and wraps (nsqd-tcp section 10)."""
 
 
@@ -33,10 +33,3 @@ class Message:
     def copy(self) -> Message:
         """The same message for another channel: same id, timestamp and body, attempts of its own."""
         return Message(self.id, self.timestamp, self.body, self.deferral)
-
-    def deliver(self, owner: Consumer, now: float, deadline: float) -> None:
-        """Note one more delivery."""
-        self.attempts = (self.attempts + 1) & _ATTEMPTS_MASK
-        self.owner = owner
-        self.delivered_at = now
-        self.deadline = deadline

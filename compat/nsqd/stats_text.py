@@ -28,7 +28,9 @@ def _lines(document: Document, version_line: str, now: float) -> Iterator[str]:
         yield ""
     topics = document["topics"] or []
     yield "Topics:" if topics else "Topics: None"
-    for topic in topics:
+    for number, topic in enumerate(topics):
+        if number:
+            yield ""
         yield from _topic_lines(topic, now)
     yield ""
     producers = document["producers"] or []
@@ -38,7 +40,6 @@ def _lines(document: Document, version_line: str, now: float) -> Iterator[str]:
 
 
 def _topic_lines(topic: Document, now: float) -> Iterator[str]:
-    yield ""
     yield (
         f"{'*P ' if topic['paused'] else '   '}[{topic['topic_name']:<15}] depth: {topic['depth']:<5d} "
         f"be-depth: {topic['backend_depth']:<5d} msgs: {topic['message_count']:<8d} e2e%: "
