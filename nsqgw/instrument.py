@@ -86,14 +86,20 @@ def to_logging(fact: Fact) -> None:
     if isinstance(fact, HandlerFailed):
         logger.error("handler failed, giving back %d message(s)", len(fact.messages), exc_info=fact.error)
     elif isinstance(fact, ConnectFailed):
-        logger.warning(
-            "cannot connect to %s: %s; next try in %.1f s", fact.address, fact.error, fact.retry_in
-        )
-    elif isinstance(fact, Disconnected) and fact.error is not None:
-        logger.warning("lost %s: %s; %d message(s) unanswered", fact.address, fact.error, fact.unanswered)
+        logger.warning("cannot connect to %s; next try in %.1f s", fact.error, fact.retry_in)
+    elif isinstance(fact, Disconnected):
+        if fact.error is None:
+            logger.info("disconnected from %s", fact.address)
+        else:
+            logger.warning("lost %s: %s; %d unanswered", fact.address, fact.error, fact.unanswered)
     elif isinstance(fact, ServerRefused):
         logger.warning("%s refused: %s", fact.address, fact.error)
     elif isinstance(fact, LookupFailed):
         logger.warning("cannot ask nsqlookupd %s: %s", fact.address, fact.error)
+    elif isinstance(fact, Connected):
+        subscribed = f", subscribed to {fact.topic}/{fact.channel}" if fact.topic else ""
+        logger.info("connected to %s%s", fact.address, subscribed)
+    elif fact.level:
+        logger.warning("backing off, level %d: no deliveries for %.1f s", fact.level, fact.pause)
     else:
-        logger.info("%s", fact)
+        logger.info("recovered, back to full speed")

@@ -26,8 +26,12 @@ async def open_stream(address: str, timeout: float) -> IOStream:
     except TornadoTimeoutError as error:
         raise ConnectionFailed(f"{address}: no connection within {timeout:g} s") from error
     except StreamClosedError as error:
-        raise ConnectionFailed(f"{address}: {error.real_error or 'refused'}") from error
+        raise ConnectionFailed(f"{address}: {_cause(error.real_error or error)}") from error
     except OSError as error:
-        raise ConnectionFailed(f"{address}: {error.strerror or error}") from error
+        raise ConnectionFailed(f"{address}: {_cause(error)}") from error
     stream.set_nodelay(True)
     return stream
+
+
+def _cause(error: BaseException) -> str:
+    return str(getattr(error, "strerror", None) or error)
