@@ -46,7 +46,8 @@ def kind(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="session")
 def broker(kind: str) -> Iterator[Daemon]:
     """One nsqd for all scenes that only use topics of their own; it scans every channel at every tick."""
-    daemon = nsqd_of(kind)(queue_scan_selection_count=1000).start()
+    daemon = nsqd_of(kind)(queue_scan_selection_count=1000)
+    daemon.start()
     yield daemon
     daemon.close()
 

@@ -148,7 +148,7 @@ def test_http_row(row: Row, broker: Daemon, made: str, fresh: str) -> None:
 
 @pytest.mark.parametrize(
     ("path", "length", "code"),
-    [("/pub", MAX_MESSAGE + 1, "MSG_TOO_BIG"), ("/mpub", MAX_BODY + 1, "BODY_TOO_BIG")],
+    [("/pub", 10 * MAX_MESSAGE, "MSG_TOO_BIG"), ("/mpub", 10 * MAX_BODY, "BODY_TOO_BIG")],
 )
 def test_c_http_4_too_big_is_refused_unread(
     broker: Daemon, fresh: str, path: str, length: int, code: str

@@ -242,6 +242,7 @@ def test_c_http_27_text_of_an_empty_server(daemon: Daemon) -> None:
 
 def test_c_http_27_text_of_a_busy_server(busy: Daemon) -> None:
     post(busy.http_address, "/topic/pause?topic=t")
+    post(busy.http_address, "/topic/create?topic=u")
     text = get(busy.http_address, "/stats?include_mem=false").body.decode()
     text = re.sub(r"connected: [0-9.msµ]+", "connected: AGE", re.sub(r":\d{5}\b", ":PORTS", text))
     assert text.split("\n")[3:] == [
@@ -254,6 +255,8 @@ def test_c_http_27_text_of_a_busy_server(busy: Daemon) -> None:
         "timeout: 0     msgs: 3        e2e%: ",
         "        [V2 h:PORTS scene/1      ] state: 3 inflt: 1    rdy: 1    fin: 0        re-q: 0        "
         "msgs: 1        connected: AGE",
+        "",
+        "   [u              ] depth: 0     be-depth: 0     msgs: 0        e2e%: ",
         "",
         "Producers:",
         "   [V2 127.0.0.1:PORTS      ] msgs: 3        topics: t=3 connected: AGE",

@@ -79,13 +79,12 @@ class RealDaemon:
     def extra_arguments(self) -> list[str]:
         return []
 
-    def start(self) -> RealDaemon:
+    def start(self) -> None:
         arguments = flag_arguments(self.flags) + self.extra_arguments()
         with (Path(self.home.name) / "log").open("wb") as log:
             self.process = subprocess.Popen([self.binary, *arguments], stderr=log, stdout=log)
         listening = eventually(self._listening, what=f"{self.program} listens")
         self.flags |= {f"{kind.lower()}_address": address for kind, address in listening.items()}
-        return self
 
     def _listening(self) -> dict[str, str]:
         assert self.process is not None
