@@ -17,7 +17,7 @@ from compat.go_logs import LOG_LEVELS
 from compat.nsqd.channel import Channel
 from compat.nsqd.consumer import Consumer
 from compat.nsqd.http import HttpPort
-from compat.nsqd.observer import LookupPeers
+from compat.nsqd.lookup_peers import LookupPeers
 from compat.nsqd.options import NsqdOptions
 from compat.nsqd.tcp import ClientConnection
 from compat.nsqd.topic import Topic

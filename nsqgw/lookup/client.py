@@ -1,6 +1,6 @@
-"""One question to one nsqlookupd (nsqlookupd section 6.1, client-behaviour section 3).
+"""One question to one nsqlookupd (nsqlookupd section 6, client-behaviour section 3).
 
-Whatever an nsqlookupd answers, the outcome is an `Answer` or a DiscoveryError. The answers of versions before
+Whatever an nsqlookupd answers, the outcome is a value or a DiscoveryError. The answers of versions before
 1.0, wrapped in `{"status_code": ..., "data": ...}`, are understood.
 """
 
@@ -16,6 +16,7 @@ from urllib.parse import SplitResult, urlencode, urlsplit
 from nsqgw.config import USER_AGENT
 from nsqgw.errors import ConfigError, DiscoveryError
 from nsqgw.lookup.http_get import HttpAnswer, http_get
+from nsqgw.protocol.names import is_valid_name
 
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
 """Room for some 15000 producers."""
@@ -66,41 +67,64 @@ async def lookup(url: SplitResult, topic: str, *, timeout: float) -> Answer:
     """
     parameters = urlencode({"topic": topic})
     query = f"{url.query}&{parameters}" if url.query else parameters
-    answer = await http_get(url._replace(query=query), _HEADERS, timeout=timeout, max_bytes=MAX_ANSWER_BYTES)
-    return read_answer(answer)
+    return read_answer(await _get(url._replace(query=query), timeout))
+
+
+async def channels(address: str, topic: str, *, timeout: float) -> frozenset[str]:
+    """The channels the nsqlookupd at `address` (`host:port`) knows for `topic`: what nsqd asks.
+
+    Takes at most `timeout` seconds. Raises DiscoveryError, whose text says what went wrong.
+    """
+    url = lookup_url(address)._replace(path="/channels", query=urlencode({"topic": topic}))
+    answer = await _get(url, timeout)
+    document = _document(answer)
+    if answer.status != 200 or not isinstance(document.get("channels"), list):
+        raise DiscoveryError(f"answered {answer.status} without channels: {_excerpt(answer.body)}")
+    return _names(document["channels"])
+
+
+async def _get(url: SplitResult, timeout: float) -> HttpAnswer:
+    return await http_get(url, _HEADERS, timeout=timeout, max_bytes=MAX_ANSWER_BYTES)
 
 
 def read_answer(answer: HttpAnswer) -> Answer:
     """What an HTTP answer to /lookup means; DiscoveryError when it is none."""
+    document = _document(answer)
+    # Old versions answer an unknown topic with 500, newer ones with 404.
+    if "TOPIC_NOT_FOUND" in (document.get("message"), document.get("status_txt")):
+        return Answer()
+    if answer.status != 200:
+        raise DiscoveryError(f"answered {answer.status}: {_excerpt(answer.body)}")
+    producers = document.get("producers")
+    if not isinstance(producers, list):
+        raise DiscoveryError(f"answered without producers: {_excerpt(answer.body)}")
+    addresses = [_producer_address(producer) for producer in producers]
+    return Answer(
+        nsqd_tcp_addresses=frozenset(address for address in addresses if address is not None),
+        channels=_names(document.get("channels")),
+        malformed=addresses.count(None),
+    )
+
+
+def _document(answer: HttpAnswer) -> dict[str, Any]:
+    """The JSON object of an answer, unwrapped when an old version wrapped it."""
     try:
         document = json.loads(answer.body)
     except (ValueError, RecursionError) as error:
         raise DiscoveryError(f"answered {answer.status} and no JSON: {_excerpt(answer.body)}") from error
     if not isinstance(document, dict):
         raise DiscoveryError(f"answered {answer.status} and no JSON object: {_excerpt(answer.body)}")
-    # Old versions answer an unknown topic with 500, newer ones with 404.
-    if "TOPIC_NOT_FOUND" in (document.get("message"), document.get("status_txt")):
-        return Answer()
-    if answer.status != 200:
-        raise DiscoveryError(f"answered {answer.status}: {_excerpt(answer.body)}")
-    if answer.headers.get(_CONTENT_TYPE) != _V1 and "data" in document:
-        document = document["data"]
-    return _read_document(document, answer.body)
+    wrapped = document.get("data")
+    if answer.headers.get(_CONTENT_TYPE) != _V1 and isinstance(wrapped, dict):
+        return wrapped
+    return document
 
 
-def _read_document(document: Any, body: bytes) -> Answer:
-    producers = document.get("producers") if isinstance(document, dict) else None
-    if not isinstance(producers, list):
-        raise DiscoveryError(f"answered without producers: {_excerpt(body)}")
-    channels = document.get("channels")
-    addresses = [_producer_address(producer) for producer in producers]
-    return Answer(
-        nsqd_tcp_addresses=frozenset(address for address in addresses if address is not None),
-        channels=frozenset(name for name in channels or () if isinstance(name, str))
-        if isinstance(channels, list)
-        else frozenset(),
-        malformed=addresses.count(None),
-    )
+def _names(values: Any) -> frozenset[str]:
+    """The topic or channel names in a list; what cannot be one is left out."""
+    if not isinstance(values, list):
+        return frozenset()
+    return frozenset(name for name in values if isinstance(name, str) and is_valid_name(name))
 
 
 def _producer_address(producer: Any) -> str | None:

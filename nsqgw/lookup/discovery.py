@@ -15,6 +15,7 @@ from urllib.parse import SplitResult
 from nsqgw.errors import DiscoveryError, NSQError
 from nsqgw.lookup.client import lookup, lookup_url
 from nsqgw.lookup.schedule import PollSchedule
+from nsqgw.lookup.wake import Wake
 from nsqgw.protocol.names import check_topic
 
 logger = logging.getLogger(__name__)
@@ -51,7 +52,7 @@ class Discovery:
         self._timeout = timeout
         self._on_found = on_found
         self._on_failed = on_failed
-        self._wake = asyncio.Event()
+        self._wake = Wake()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -75,20 +76,12 @@ class Discovery:
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            await self._until_due(loop)
+            while (pause := self._schedule.due(loop.time())) > 0:
+                await self._wake.sleep(pause)
             self._schedule.poll_started(loop.time())
             union = _Union(self._on_found)
             answers = await asyncio.gather(*(self._ask(*lookupd, union) for lookupd in self._urls.items()))
             self._schedule.poll_ended(loop.time(), any(answers))
-
-    async def _until_due(self, loop: asyncio.AbstractEventLoop) -> None:
-        while (pause := self._schedule.due(loop.time())) > 0:
-            self._wake.clear()
-            timer = loop.call_later(pause, self._wake.set)
-            try:
-                await self._wake.wait()
-            finally:
-                timer.cancel()
 
     async def _ask(self, address: str, url: SplitResult, union: _Union) -> bool:
         """Ask one nsqlookupd and tell the outcome; whether it answered."""

@@ -34,6 +34,14 @@ class NodeInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class DirectoryInfo:
+    """What an nsqlookupd says of itself in the answer to IDENTIFY: where its HTTP API is."""
+
+    broadcast_address: str
+    http_port: int
+
+
+@dataclass(frozen=True, slots=True)
 class Ping:
     """PING: I am still there."""
 
@@ -108,6 +116,19 @@ class ResponseReader:
             responses.append(bytes(self._pending[_SIZE.size : end]))
             del self._pending[:end]
         return responses
+
+
+def parse_directory_info(response: bytes) -> DirectoryInfo:
+    """The answer to IDENTIFY; ProtocolError when it makes no sense."""
+    try:
+        document = json.loads(response)
+    except (ValueError, RecursionError):
+        document = None
+    info = document if isinstance(document, dict) else {}
+    address, port = info.get("broadcast_address"), info.get("http_port")
+    if not isinstance(address, str) or not isinstance(port, int):
+        raise ProtocolError(f"the answer to IDENTIFY makes no sense: {response[:100]!r}")
+    return DirectoryInfo(address, port)
 
 
 def response_error(response: bytes) -> ServerError | None:
