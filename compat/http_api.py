@@ -74,11 +74,10 @@ class Call:
         return parse_query(self.query_string)
 
     def required(self, name: str) -> str:
-        """A parameter; ApiError MISSING_ARG_<NAME> when it is absent or empty."""
-        value = self.query.get(name, "")
-        if not value:
+        """A parameter that must be there, if only empty; else ApiError MISSING_ARG_<NAME>."""
+        if name not in self.query:
             raise ApiError(400, f"MISSING_ARG_{name.upper()}")
-        return value
+        return self.query[name]
 
 
 Endpoint = Callable[[Call], object | Awaitable[object]]

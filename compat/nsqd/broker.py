@@ -53,7 +53,7 @@ class Nsqd:
         self._turn = Turn(self._after_this_turn, self.now)
         self._servers: list[asyncio.AbstractServer] = []
         self._http = HttpPort(self)
-        self._starting: set[asyncio.Task[None]] = set()
+        self._starting: dict[Topic, asyncio.Task[None]] = {}
         self._scan_timer: asyncio.TimerHandle | None = None
         self._all_left = asyncio.Event()
 
@@ -81,9 +81,10 @@ class Nsqd:
             self._scan_timer.cancel()
         await self._close_clients()
         await self._http.stop()
-        for task in self._starting:
+        starting = list(self._starting.values())
+        for task in starting:
             task.cancel()
-        await asyncio.gather(*self._starting, return_exceptions=True)
+        await asyncio.gather(*starting, return_exceptions=True)
         await self.lookup_peers.stop()
         self.topics.clear()
 
@@ -115,6 +116,11 @@ class Nsqd:
         """The topic of that name, created when missing."""
         topic = self.topics.get(name)
         return topic if topic is not None else self._create_topic(name)
+
+    async def started(self, topic: Topic) -> None:
+        """Return when the topic has the channels nsqlookupd knows; at once for all but a new one."""
+        if (task := self._starting.get(topic)) is not None:
+            await asyncio.wait({task})
 
     def channel(self, topic: Topic, name: str) -> Channel:
         """The channel of that name, created when missing."""
@@ -199,8 +205,8 @@ class Nsqd:
         self.lookup_peers.topic_created(name)
         if self.lookup_peers.addresses:
             task = asyncio.get_running_loop().create_task(self._start_topic(topic))
-            self._starting.add(task)
-            task.add_done_callback(self._starting.discard)
+            self._starting[topic] = task
+            task.add_done_callback(lambda _: self._starting.pop(topic, None))
         else:
             topic.start()
         return topic

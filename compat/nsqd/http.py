@@ -119,7 +119,7 @@ class HttpPort:
             return document
         return stats_text(document, version_line("nsqd"), time.time())
 
-    def _pub(self, call: Call) -> str:
+    async def _pub(self, call: Call) -> str:
         if not call.body:
             raise ApiError(400, "MSG_EMPTY")
         topic = self._nsqd.topic(_topic_name(call))
@@ -131,14 +131,16 @@ class HttpPort:
                 raise ApiError(400, "INVALID_DEFER")
             deferral = int(asked) / 1000
         self._nsqd.publish(topic.name, (call.body,), deferral)
+        await self._nsqd.started(topic)
         return "OK"
 
-    def _mpub(self, call: Call) -> str:
+    async def _mpub(self, call: Call) -> str:
         topic = self._nsqd.topic(_topic_name(call))
         binary = "binary" in call.query and _BOOLEANS.get(call.query["binary"], True)
         bodies = self._binary_batch(call.body) if binary else self._lines(call.body)
         if bodies:
             self._nsqd.publish(topic.name, bodies)
+        await self._nsqd.started(topic)
         return "OK"
 
     def _lines(self, body: bytes) -> list[bytes]:
@@ -157,8 +159,8 @@ class HttpPort:
             raise ApiError(413, error.code.removeprefix("E_")) from error
         return command.bodies
 
-    def _create_topic(self, call: Call) -> None:
-        self._nsqd.topic(_topic_name(call))
+    async def _create_topic(self, call: Call) -> None:
+        await self._nsqd.started(self._nsqd.topic(_topic_name(call)))
 
     def _empty_topic(self, call: Call) -> None:
         self._existing_topic(_topic_name(call)).empty()
@@ -169,7 +171,7 @@ class HttpPort:
 
     def _on_topic(self, act: Callable[[Topic], None]) -> Callable[[Call], None]:
         def endpoint(call: Call) -> None:
-            act(self._existing_topic(_parameter(call, "topic")))
+            act(self._existing_topic(call.required("topic")))
 
         return endpoint
 
@@ -183,10 +185,10 @@ class HttpPort:
         return endpoint
 
     def _topic_and_channel(self, call: Call) -> tuple[Topic, str]:
-        topic_name = _parameter(call, "topic")
+        topic_name = call.required("topic")
         if not is_valid_name(topic_name):
             raise ApiError(400, "INVALID_ARG_TOPIC")
-        channel_name = _parameter(call, "channel")
+        channel_name = call.required("channel")
         if not is_valid_name(channel_name):
             raise ApiError(400, "INVALID_ARG_CHANNEL")
         return self._existing_topic(topic_name), channel_name
@@ -229,15 +231,8 @@ class HttpPort:
         self._nsqd.set_lookupd_tcp_addresses(tuple(addresses))
 
 
-def _parameter(call: Call, name: str) -> str:
-    """A parameter that must be there, if only empty."""
-    if name not in call.query:
-        raise ApiError(400, f"MISSING_ARG_{name.upper()}")
-    return call.query[name]
-
-
 def _topic_name(call: Call) -> str:
-    name = _parameter(call, "topic")
+    name = call.required("topic")
     if not is_valid_name(name):
         raise ApiError(400, "INVALID_TOPIC")
     return name
