@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from gateways.cli.options import ADDRESS, CHANNEL, DURATION, OPTIONAL_ADDRESS, SIZE, TOPIC, GoFlagsCommand
+from gateways.cli.go_flags import GoCommand
+from gateways.cli.options import ADDRESS, CHANNEL, DURATION, OPTIONAL_ADDRESS, SIZE, TOPIC
 from gateways.push.config import PushConfig
 from gateways.push.gateway import PushGateway
 from gateways.push.limits import Limits
@@ -15,7 +16,7 @@ from nsqgw.service import logs
 from nsqgw.service.lifecycle import run
 
 
-@click.command(cls=GoFlagsCommand, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command("push", cls=GoCommand, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--topic", "topics", multiple=True, required=True, type=TOPIC, help="Topic to stream; repeatable."
 )

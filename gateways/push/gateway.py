@@ -82,6 +82,11 @@ class PushGateway:
         return self._channel
 
     @property
+    def streamed(self) -> int:
+        """Messages given to whoever listened, since the start."""
+        return sum(self._context.hub.messages.values()) if self._context is not None else 0
+
+    @property
     def delivered(self) -> int:
         """Messages handed to browsers since the start: one message to ten browsers counts ten."""
         return sum(self._context.hub.deliveries.values()) if self._context is not None else 0

@@ -1,0 +1,87 @@
+"""`nsqgw demo`: everything on this machine, with a page to look at."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from pathlib import Path
+
+import click
+
+from gateways.cli.go_flags import GoCommand
+from gateways.cli.options import ADDRESS, OPTIONAL_ADDRESS
+from gateways.demo.brokers import ANY_PORT, NSQDS
+from gateways.demo.demo import Demo, DemoSettings
+from nsqgw.service import logs
+from nsqgw.service.lifecycle import run
+
+DRAIN_TIMEOUT = 20.0
+
+
+@click.command("demo", cls=GoCommand, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--listen", type=ADDRESS, default="127.0.0.1:8080", show_default=True, help="Where the page is."
+)
+@click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of the shipped file; by default a new one for temporary files.",
+)
+@click.option(
+    "--nsqd-tcp-address",
+    "nsqds",
+    type=ADDRESS,
+    multiple=True,
+    help=f"Port of an nsqd to start, up to {NSQDS} times; by default free ones.",
+)
+@click.option(
+    "--lookupd-http-address",
+    "lookupd",
+    type=ADDRESS,
+    default=ANY_PORT,
+    help="Port of the nsqlookupd to start.",
+)
+@click.option(
+    "--seconds", type=click.FloatRange(min=0.1), help="Stop after so long; by default run until Ctrl-C."
+)
+@click.option(
+    "--admin-address",
+    type=OPTIONAL_ADDRESS,
+    default="127.0.0.1:9119",
+    show_default=True,
+    help="For /ping, /ready, /metrics and /config; empty for none.",
+)
+@click.option("--log-level", type=click.Choice(logs.LEVELS), default="warning", show_default=True)
+@click.option("--log-format", type=click.Choice(logs.FORMATS), default="logfmt", show_default=True)
+def command(
+    listen: str,
+    data_dir: Path | None,
+    nsqds: tuple[str, ...],
+    lookupd: str,
+    seconds: float | None,
+    admin_address: str,
+    log_level: str,
+    log_format: str,
+) -> int:
+    """Run nsqlookupd, two nsqds, a producer, ship and push here, with real input.
+
+    The input is this machine's own load, memory and network, and the log records of the services themselves.
+    The page plots the one and scrolls the other, while both are shipped to a file. The log level is that of
+    the terminal; the page always shows info and above.
+    """
+    if len(nsqds) > NSQDS:
+        raise click.UsageError(f"--nsqd-tcp-address was given {len(nsqds)} times: there are {NSQDS} nsqds")
+    folder = data_dir or Path(tempfile.mkdtemp(prefix="nsqgw-demo-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    logs.configure(log_level, log_format)
+    _let_info_pass()
+    demo = Demo(DemoSettings(folder, listen, nsqds, lookupd, seconds))
+    return run(demo, admin_address=admin_address, drain_timeout=DRAIN_TIMEOUT)
+
+
+def _let_info_pass() -> None:
+    """Give info records to the page's handler too, and the terminal no more than it was told to show."""
+    root = logging.getLogger()
+    for handler in root.handlers:
+        handler.setLevel(root.level)
+    root.setLevel(min(root.level, logging.INFO))
