@@ -58,6 +58,7 @@ class Delivery:
         self._held: dict[Batch, None] = {}
         self._empty = asyncio.Event()
         self._empty.set()
+        self._stopping = False
         self.workers: list[asyncio.Task[None]] = []
         self.held_messages = 0
         self.held_bytes = 0
@@ -89,6 +90,7 @@ class Delivery:
 
     async def stop(self) -> None:
         """End the tries under way and give back at once what is still held."""
+        self._stopping = True
         for worker in self.workers:
             worker.cancel()
         await asyncio.gather(*self.workers, return_exceptions=True)
@@ -99,10 +101,11 @@ class Delivery:
     # -- one batch's way
 
     async def _work(self) -> None:
-        while True:
+        # The flag: before Python 3.12 asyncio.wait_for swallows a cancellation that comes with the answer.
+        while not self._stopping:
             batch: Batch | None = await self._queue.get()
             first = True
-            while batch is not None:
+            while batch is not None and not self._stopping:
                 outcome = await self._try_in_turn(batch, first)
                 if outcome is None:
                     self._expire(batch)

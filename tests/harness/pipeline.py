@@ -1,4 +1,4 @@
-"""Stand-ins for the pipeline's two ends: messages and consumers without nsqd, and a sink that follows a script."""
+"""Stand-ins for the pipeline's two ends: consumers without nsqd, and a sink that follows a script."""
 
 from __future__ import annotations
 

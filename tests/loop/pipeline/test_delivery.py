@@ -1,0 +1,211 @@
+"""The rules of delivery against a sink that fails in every way: what is finished, what given back, when."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from gateways.pipeline.batch import Batch
+from gateways.pipeline.counters import Counters
+from gateways.pipeline.delivery import Delivery
+from gateways.pipeline.retry import RetryPolicy
+from gateways.pipeline.sink import CONFIRMED, Fate, Outcome, SinkGone
+from harness.pipeline import RecordingOrigin, ScriptedSink, hang, make_batch
+from harness.polling import eventually_async
+
+QUICK = RetryPolicy(initial=0.001, cap=0.002)
+STREAM = ("events", "archive")
+
+Start = Callable[..., Delivery]
+
+
+@pytest.fixture
+async def start() -> AsyncIterator[Start]:
+    """Starts a delivery to the sink given, with quick retries."""
+    running: list[Delivery] = []
+
+    def start_one(sink: ScriptedSink, policy: RetryPolicy = QUICK, concurrency: int = 1) -> Delivery:
+        delivery = Delivery(
+            sink, policy, Counters(), concurrency=concurrency, send_timeout=0.05, on_settled=lambda: None
+        )
+        delivery.start()
+        running.append(delivery)
+        return delivery
+
+    yield start_one
+    for delivery in running:
+        await delivery.stop()
+
+
+def batch_of(origin: RecordingOrigin, *bodies: bytes) -> Batch:
+    return make_batch(bodies, origin, born=asyncio.get_running_loop().time())
+
+
+async def settled(delivery: Delivery) -> None:
+    await asyncio.wait_for(delivery.wait_empty(), 10)
+
+
+async def test_messages_are_finished_once_the_sink_confirms_and_not_before(start: Start) -> None:
+    origin, may_confirm = RecordingOrigin(), asyncio.Event()
+
+    async def confirm_later(batch: Batch) -> Outcome:
+        await may_confirm.wait()
+        return CONFIRMED
+
+    delivery = start(sink := ScriptedSink(confirm_later))
+    delivery.submit(batch_of(origin, b"a", b"b"))
+    await eventually_async(lambda: sink.tried)
+    assert origin.finished == []
+    may_confirm.set()
+    await settled(delivery)
+    assert origin.finished == [b"a", b"b"]
+    assert (delivery.held_messages, delivery.held_bytes) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        Outcome(Fate.RETRY, "busy"),
+        Outcome(Fate.REJECTED, "HTTP 400"),
+        Outcome(Fate.BLOCKED, "HTTP 403"),
+        Outcome(Fate.RETRY, "wrong count", per_event=[Fate.CONFIRMED]),
+        RuntimeError("a mistake in the sink"),
+        hang,
+    ],
+    ids=["retry", "rejected", "blocked", "wrong-count", "raises", "hangs"],
+)
+async def test_no_failure_loses_a_message(start: Start, failure: Outcome) -> None:
+    origin = RecordingOrigin()
+    delivery = start(sink := ScriptedSink(failure, failure))
+    batch = batch_of(origin, b"a", b"b")
+    delivery.submit(batch)
+    await settled(delivery)
+    assert sink.delivered == origin.finished == [b"a", b"b"]
+    assert origin.requeued == []
+    assert len(sink.tried) == 3
+
+
+async def test_a_refused_batch_is_named_in_the_log_and_as_trouble(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    delivery = start(sink := ScriptedSink(Outcome(Fate.BLOCKED, "HTTP 403 invalid token"), hang))
+    with caplog.at_level(logging.INFO):
+        delivery.submit(batch_of(RecordingOrigin(), b"a"))
+        await eventually_async(lambda: len(sink.tried) >= 2)
+        assert delivery.trouble == "scripted sink: HTTP 403 invalid token"
+        await settled(delivery)
+    assert delivery.trouble is None
+    assert "HTTP 403 invalid token; somebody has to mend this" in caplog.text
+    assert "delivering again" in caplog.text
+
+
+async def test_confirmed_events_of_a_batch_are_finished_and_only_the_others_sent_again(start: Start) -> None:
+    origin = RecordingOrigin()
+    mixed = Outcome(
+        Fate.REJECTED, "mixed", per_event=[Fate.CONFIRMED, Fate.RETRY, Fate.CONFIRMED, Fate.REJECTED]
+    )
+    delivery = start(sink := ScriptedSink(mixed))
+    delivery.submit(batch_of(origin, b"a", b"b", b"c", b"d"))
+    await settled(delivery)
+    assert sink.tried == [[b"a", b"b", b"c", b"d"], [b"b", b"d"]]
+    assert origin.finished == [b"a", b"c", b"b", b"d"]
+    assert (delivery.held_messages, delivery.held_bytes) == (0, 0)
+
+
+async def test_while_the_endpoint_fails_one_batch_at_a_time_tries_it(start: Start) -> None:
+    may_fail = asyncio.Event()
+
+    async def fail_together(batch: Batch) -> Outcome:
+        await may_fail.wait()
+        return Outcome(Fate.RETRY, "down")
+
+    later = [Outcome(Fate.RETRY, "down")] * 5
+    sink = ScriptedSink(*[fail_together] * 4, *later)
+    delivery = start(sink, concurrency=4)
+    origin = RecordingOrigin()
+    for number in range(4):
+        delivery.submit(batch_of(origin, b"%d" % number))
+    await eventually_async(lambda: sink.under_way == 4)
+    sink.most_under_way = 0
+    may_fail.set()
+    await eventually_async(lambda: len(sink.tried) >= 9)
+    assert sink.most_under_way <= 1
+    await settled(delivery)
+    assert sorted(origin.finished) == [b"0", b"1", b"2", b"3"]
+
+
+async def test_retry_after_is_kept_by_all_batches(start: Start) -> None:
+    sink = ScriptedSink(Outcome(Fate.RETRY, "HTTP 429", retry_after=0.3))
+    delivery = start(sink, concurrency=3)
+    delivery.submit(batch_of(RecordingOrigin(), b"first"))
+    await eventually_async(lambda: delivery.trouble)
+    for _ in range(3):
+        delivery.submit(batch_of(RecordingOrigin(), b"later"))
+    await settled(delivery)
+    assert len(sink.tried) == 5
+    assert sink.tried_at[1] - sink.tried_at[0] >= 0.299
+
+
+async def test_after_the_budget_messages_go_back_with_a_delay(start: Start) -> None:
+    origin = RecordingOrigin()
+    delivery = start(
+        ScriptedSink(*[Outcome(Fate.RETRY, "down")] * 10_000), RetryPolicy(0.001, 2, 0.002, budget=0.05)
+    )
+    delivery.submit(batch_of(origin, b"a", b"b"))
+    await settled(delivery)
+    assert origin.finished == []
+    assert [body for body, _ in origin.requeued] == [b"a", b"b"]
+    assert all(delay is not None and 15 <= delay <= 30 for _, delay in origin.requeued)
+    assert delivery.workers[0].done() is False
+
+
+async def test_a_retry_after_beyond_the_budget_does_not_hold_messages_longer(start: Start) -> None:
+    origin = RecordingOrigin()
+    policy = RetryPolicy(budget=0.05)
+    delivery = start(ScriptedSink(Outcome(Fate.RETRY, "HTTP 503", retry_after=300.0)), policy)
+    delivery.submit(batch_of(origin, b"a"))
+    delivery.submit(batch_of(origin, b"b"))
+    await settled(delivery)
+    assert [body for body, _ in origin.requeued] == [b"a", b"b"]
+
+
+async def test_stop_gives_back_at_once_what_is_not_confirmed(start: Start) -> None:
+    origin = RecordingOrigin()
+    delivery = start(sink := ScriptedSink(CONFIRMED, hang, hang))
+    for body in (b"done", b"sending", b"waiting"):
+        delivery.submit(batch_of(origin, body))
+    await eventually_async(lambda: len(sink.tried) == 2)
+    await delivery.stop()
+    assert origin.finished == [b"done"]
+    assert origin.requeued == [(b"sending", 0.0), (b"waiting", 0.0)]
+
+
+async def test_a_sink_that_is_gone_ends_the_delivery_without_finishing(start: Start) -> None:
+    origin = RecordingOrigin()
+    delivery = start(ScriptedSink(SinkGone("stdout was closed")))
+    delivery.submit(batch_of(origin, b"a"))
+    await asyncio.wait(delivery.workers)
+    with pytest.raises(SinkGone):
+        delivery.workers[0].result()
+    await delivery.stop()
+    assert origin.finished == []
+    assert origin.requeued == [(b"a", 0.0)]
+
+
+async def test_answers_for_a_lost_connection_are_counted_as_late(start: Start) -> None:
+    origin = RecordingOrigin()
+    origin.closed = True
+    counters = Counters()
+    delivery = Delivery(
+        ScriptedSink(), QUICK, counters, concurrency=1, send_timeout=1.0, on_settled=lambda: None
+    )
+    delivery.start()
+    delivery.submit(batch_of(origin, b"a", b"b"))
+    await settled(delivery)
+    await delivery.stop()
+    assert counters.late[STREAM] == 2
+    assert counters.finished[STREAM] == 0
+    assert counters.events_sent == 2

@@ -1,0 +1,42 @@
+"""Whatever arrives, batches keep the order, lose nothing and keep their limits."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateways.pipeline.batch import Batcher, BatchLimits
+from gateways.pipeline.sink import Fate
+from harness.pipeline import RecordingOrigin, make_batch, make_messages
+
+BODIES = st.lists(st.binary(max_size=30), max_size=60)
+
+
+@given(st.lists(BODIES, max_size=6), st.integers(1, 10), st.integers(1, 60), st.integers(0, 3))
+def test_batches_are_the_stream_in_pieces(
+    chunks: list[list[bytes]], max_messages: int, max_bytes: int, overhead: int
+) -> None:
+    batcher = Batcher(BatchLimits(max_messages, max_bytes, 1.0), event_overhead=overhead)
+    batches = []
+    for now, bodies in enumerate(chunks):
+        batches += batcher.add(make_messages(bodies, RecordingOrigin()), float(now))
+    if (last := batcher.cut()) is not None:
+        batches.append(last)
+    assert [event for batch in batches for event in batch.events] == [
+        body for bodies in chunks for body in bodies
+    ]
+    for batch in batches:
+        assert 1 <= len(batch) <= max_messages
+        assert batch.size == sum(len(event) + overhead for event in batch.events)
+        assert batch.size <= max_bytes or len(batch) == 1
+    assert [batch.born for batch in batches] == sorted(batch.born for batch in batches)
+
+
+@given(st.lists(st.tuples(st.binary(max_size=9), st.sampled_from(Fate)), min_size=1, max_size=40))
+def test_divide_sends_every_message_one_way(events: list[tuple[bytes, Fate]]) -> None:
+    batch = make_batch([body for body, _ in events])
+    confirmed, rest = batch.divide([fate for _, fate in events])
+    kept = [] if rest is None else rest.messages
+    assert len(confirmed) + len(kept) == len(batch)
+    assert [message.body for message in kept] == [body for body, fate in events if fate is not Fate.CONFIRMED]
+    assert rest is None or rest.size == sum(len(event) + 1 for event in rest.events)

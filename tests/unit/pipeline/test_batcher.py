@@ -1,0 +1,80 @@
+"""Batches by count, bytes and age; dividing a batch by the fates of its events."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateways.pipeline.batch import Batcher, BatchLimits
+from gateways.pipeline.sink import Fate
+from harness.pipeline import RecordingOrigin, make_batch, make_messages
+
+ORIGIN = RecordingOrigin()
+
+
+def batcher(
+    max_messages: int = 100, max_bytes: int = 1000, max_age: float = 1.0, overhead: int = 0
+) -> Batcher:
+    return Batcher(BatchLimits(max_messages, max_bytes, max_age), event_overhead=overhead)
+
+
+def test_a_batch_is_cut_when_it_has_max_messages() -> None:
+    subject = batcher(max_messages=2)
+    full = subject.add(make_messages([b"a", b"b", b"c"], ORIGIN), now=5.0)
+    assert [batch.events for batch in full] == [[b"a", b"b"]]
+    assert subject.open is not None
+    assert subject.open.events == [b"c"]
+
+
+def test_a_batch_is_cut_before_the_event_that_would_make_it_too_large() -> None:
+    subject = batcher(max_bytes=10, overhead=1)
+    full = subject.add(make_messages([b"1234", b"1234", b"5"], ORIGIN), now=5.0)
+    assert [batch.events for batch in full] == [[b"1234", b"1234"]]
+    assert full[0].size == 10
+    assert subject.open is not None
+    assert subject.open.size == 2
+
+
+def test_an_event_above_the_limit_goes_alone() -> None:
+    full = batcher(max_bytes=10).add(make_messages([b"1", b"x" * 50, b"2"], ORIGIN), now=0.0)
+    assert [batch.events for batch in full] == [[b"1"], [b"x" * 50]]
+
+
+def test_the_age_counts_from_the_first_message() -> None:
+    subject = batcher(max_age=2.0)
+    assert subject.due_at is None
+    subject.add(make_messages([b"a"], ORIGIN), now=10.0)
+    subject.add(make_messages([b"b"], ORIGIN), now=11.0)
+    assert subject.due_at == 12.0
+    batch = subject.cut()
+    assert batch is not None
+    assert batch.born == 10.0
+    assert subject.due_at is None
+    assert subject.cut() is None
+
+
+def test_sizes_are_those_of_the_encoded_events() -> None:
+    subject = Batcher(BatchLimits(), encode=lambda body: body * 3, event_overhead=2)
+    subject.add(make_messages([b"ab"], ORIGIN), now=0.0)
+    assert subject.open is not None
+    assert subject.open.events == [b"ababab"]
+    assert subject.open.size == 8
+
+
+def test_divide_keeps_what_is_not_confirmed_in_order() -> None:
+    batch = make_batch([b"a", b"bb", b"c", b"dddd"], born=7.0)
+    confirmed, rest = batch.divide([Fate.RETRY, Fate.CONFIRMED, Fate.CONFIRMED, Fate.REJECTED])
+    assert [message.body for message in confirmed] == [b"bb", b"c"]
+    assert rest is not None
+    assert rest.events == [b"a", b"dddd"]
+    assert (rest.size, rest.born) == (7, 7.0)
+
+
+def test_divide_leaves_nothing_when_all_is_confirmed() -> None:
+    confirmed, rest = make_batch([b"a", b"b"]).divide([Fate.CONFIRMED] * 2)
+    assert len(confirmed) == 2
+    assert rest is None
+
+
+def test_divide_refuses_fates_of_another_length() -> None:
+    with pytest.raises(ValueError):
+        make_batch([b"a", b"b"]).divide([Fate.CONFIRMED])
