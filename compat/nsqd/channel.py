@@ -136,6 +136,8 @@ class Channel:
         while queue and line and not self.paused:
             share = -(-len(queue) // len(line))
             for _ in range(len(line)):
+                if not queue:
+                    break
                 consumer = line.popleft()
                 if (count := min(share, consumer.spare, len(queue))) > 0:
                     self._give(consumer, count, now)
