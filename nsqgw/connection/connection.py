@@ -87,6 +87,7 @@ class Connection:
         self._out: list[bytes] = []
         self._fins: list[bytes] = []
         self._last_write: asyncio.Future[None] | None = None
+        self._ended = asyncio.Event()
         self._flush_due = False
         self._reads = 0
         self._reason: NSQError | None = None
@@ -238,23 +239,26 @@ class Connection:
         self.closed = True
         self._reason = self._reason or reason
         self._stream.close()
+        self._ended.set()
         self._replies.fail_all(self._closed_error())
 
-    async def finish_sending(self) -> None:
-        """Deliver what was sent, then tell nsqd that no more comes; it hangs up and `run` ends.
+    async def hang_up(self) -> None:
+        """Deliver what was sent, tell nsqd that no more comes, and wait for it to hang up.
 
         Closing outright could lose the last FINs: unread data in our socket makes the kernel reset the
-        connection. After a deadline of two seconds the connection is closed all the same.
+        connection. After a deadline of two seconds it is closed all the same.
         """
         self._flush()
         try:
             if self._last_write is not None:
                 await asyncio.wait_for(asyncio.shield(self._last_write), _CLOSE_TIMEOUT)
-            self._stream.socket.shutdown(socket.SHUT_WR)
+            if not self._stream.closed():
+                self._stream.socket.shutdown(socket.SHUT_WR)
+                await asyncio.wait_for(self._ended.wait(), _CLOSE_TIMEOUT)
         except (asyncio.TimeoutError, StreamClosedError, OSError):
+            pass  # gone already, or deaf: closing is all that is left
+        finally:
             self.close()
-            return
-        self._loop.call_later(_CLOSE_TIMEOUT, self.close)
 
     def _closed_error(self) -> ConnectionClosed:
         if isinstance(self._reason, ConnectionClosed):

@@ -273,7 +273,7 @@ class Consumer:
             self._flow.close()
             if self._touch_timer is not None:
                 self._touch_timer.cancel()
-        await asyncio.gather(*(subscription.finish_sending() for subscription in subscriptions))
+        await asyncio.gather(*(subscription.hang_up() for subscription in subscriptions))
 
     def _inbox(self) -> Inbox:
         self._check_started()

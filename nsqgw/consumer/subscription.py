@@ -196,9 +196,9 @@ class Subscription:
         self._arrivals.clear()
         self._drained.set()
 
-    async def finish_sending(self) -> None:
+    async def hang_up(self) -> None:
         """Deliver the last answers and let nsqd hang up."""
-        await self._connection.finish_sending()
+        await self._connection.hang_up()
 
     def close(self) -> None:
         """End the connection now."""

@@ -61,7 +61,7 @@ class Pool:
     async def close(self) -> None:
         """Deliver what was sent and end all connections."""
         self._closing = True
-        await asyncio.gather(*(connection.finish_sending() for connection in list(self._alive)))
+        await asyncio.gather(*(connection.hang_up() for connection in list(self._alive)))
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
