@@ -86,7 +86,8 @@ def parse_destination(text: str) -> FileSettings | StdoutSettings | HttpSettings
         return FileSettings(path=rest)
     if kind in ("http", "https"):
         return HttpSettings(url=_checked_url(text))
-    raise ConfigError(f"destination {mask_url(text)!r} is not known: it must be one of {KNOWN}")
+    shown = mask_url(text) if "://" in text else text
+    raise ConfigError(f"destination {shown!r} is not known: it must be one of {KNOWN}")
 
 
 def _checked_url(url: str) -> str:

@@ -6,33 +6,34 @@ import errno
 import os
 import socket
 
-from tornado.netutil import bind_sockets
-
 from nsqgw.errors import ListenFailed
 from nsqgw.service.settings import Address, parse_address
+
+BACKLOG = 1024
 
 _REMEDIES = {
     errno.EADDRINUSE: "stop the program that uses it, or choose another port (0 takes any free one)",
     errno.EACCES: "ports below 1024 need privileges, choose a higher one",
     errno.EADDRNOTAVAIL: "this machine has no such address, choose one of its own or 0.0.0.0",
 }
+_NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)  # as ::1 where IPv6 is switched off
 
 
 def listen(address: str) -> list[socket.socket]:
     """Listening, non-blocking sockets for `host:port`; several when host is empty or has several addresses.
 
-    Raises ListenFailed, which names the address, the cause and a remedy; ConfigError for a malformed one.
+    Port 0 is any free port, the same for all of them. Raises ListenFailed, which names the address, the cause
+    and a remedy; ConfigError for a malformed one.
     """
     host, port = parse_address(address)
     try:
-        return bind_sockets(port, host or None)
+        return _listen_on_all(host, port)
+    except socket.gaierror as error:
+        remedy = "write an address of this machine or a name that resolves to one"
+        raise ListenFailed(f"cannot listen on {address}: {error.strerror}; {remedy}") from error
     except OSError as error:
-        cause = error.strerror or str(error)
-        if isinstance(error, socket.gaierror):
-            remedy = "write an address of this machine or a name that resolves to one"
-        else:
-            cause = os.strerror(error.errno) if error.errno else cause
-            remedy = _REMEDIES.get(error.errno or 0, "choose another address")
+        cause = os.strerror(error.errno) if error.errno else str(error)
+        remedy = _REMEDIES.get(error.errno or 0, "choose another address")
         raise ListenFailed(f"cannot listen on {address}: {cause}; {remedy}") from error
 
 
@@ -40,3 +41,25 @@ def bound_address(sockets: list[socket.socket]) -> str:
     """The `host:port` that `sockets` really listen on, with the port that stands for 0."""
     host, port = sockets[0].getsockname()[:2]
     return str(Address(host, port))
+
+
+def _listen_on_all(host: str, port: int) -> list[socket.socket]:
+    found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    sockets: list[socket.socket] = []
+    missing: OSError | None = None
+    for family, _, _, _, where in dict.fromkeys(found):
+        try:
+            sock = socket.create_server((where[0], port, *where[2:]), family=family, backlog=BACKLOG)
+        except OSError as error:
+            if error.errno in _NOT_HERE:
+                missing = error
+                continue
+            for other in sockets:
+                other.close()
+            raise
+        sock.setblocking(False)
+        sockets.append(sock)
+        port = sock.getsockname()[1]
+    if not sockets and missing is not None:
+        raise missing
+    return sockets

@@ -18,13 +18,13 @@ _MAX_PORT = 65535
 _NO_HOST = re.compile(r"[\s/]")
 
 _DURATION_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-_DURATION_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
-_DURATION = re.compile(rf"(?:{_DURATION_PART.pattern})+")
+_DURATION_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)", re.ASCII)
+_DURATION = re.compile(rf"(?:{_DURATION_PART.pattern})+", re.ASCII)
 
 _SIZE_UNITS = {"": 1, "b": 1}
 _SIZE_UNITS |= {f"{letter}b": 1000**power for power, letter in enumerate("kmgt", 1)}
 _SIZE_UNITS |= {f"{letter}ib": 1024**power for power, letter in enumerate("kmgt", 1)}
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([a-zA-Z]*)")
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([a-zA-Z]*)", re.ASCII)
 
 _RANDOM_SEGMENT = re.compile(r"(?=.*\d)[A-Za-z0-9_=-]{20,}")  # a token in a URL's path, as Loggly wants it
 
@@ -49,10 +49,8 @@ def parse_address(text: str, *, default_port: int | None = None) -> Address:
         port_text = rest[1:]
     else:
         host, _, port_text = text.rpartition(":") if ":" in text else (text, "", "")
-        if ":" in host:
-            raise ConfigError(
-                f"address {text!r} is not valid: put an IPv6 host in brackets, such as [::1]:4150"
-            )
+        if ":" in host and "/" not in text:
+            raise ConfigError(f"address {text!r} is not valid: write [IPv6]:port, such as [::1]:4150")
     if not port_text and default_port is not None and host:
         return Address(host, default_port)
     is_port = port_text.isascii() and port_text.isdigit() and int(port_text) <= _MAX_PORT

@@ -1,0 +1,51 @@
+"""What `--to` takes, and what it says about the rest."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateways.ship.destination import (
+    FileSettings,
+    HttpSettings,
+    StdoutSettings,
+    parse_destination,
+)
+from nsqgw.errors import ConfigError
+
+
+def test_the_known_kinds() -> None:
+    assert parse_destination("file:out.ndjson") == FileSettings(path="out.ndjson")
+    assert parse_destination("file:/var/log/a:b.ndjson") == FileSettings(path="/var/log/a:b.ndjson")
+    assert parse_destination("stdout") == StdoutSettings()
+    assert parse_destination("http://127.0.0.1:9428/insert") == HttpSettings(
+        url="http://127.0.0.1:9428/insert"
+    )
+    assert parse_destination("https://h/x") == HttpSettings(url="https://h/x")
+
+
+@pytest.mark.parametrize("text", ["", "ftp://host/x", "out.ndjson", "stdout:", "loggly", "FILE:x"])
+def test_an_unknown_kind_lists_the_known_ones(text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_destination(text)
+    assert str(caught.value) == (
+        f"destination {text!r} is not known: it must be one of file:PATH, stdout, http://HOST/PATH, "
+        "https://HOST/PATH"
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["http:", "http://", "https:///x", "http://host:port/", "http://a b/", "http://[::1"]
+)
+def test_an_incomplete_url_is_named(text: str) -> None:
+    with pytest.raises(ConfigError, match="is no complete URL") as caught:
+        parse_destination(text)
+    assert repr(text) in str(caught.value)
+
+
+def test_a_file_needs_a_name() -> None:
+    with pytest.raises(ConfigError, match="names no file"):
+        parse_destination("file:")
+
+
+def test_secrets_are_not_shown() -> None:
+    assert parse_destination("https://u:secret@h/x?token=t").shown() == "https://u:***@h/x?token=***"

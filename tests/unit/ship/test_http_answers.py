@@ -1,0 +1,61 @@
+"""What an HTTP answer means for a batch."""
+
+from __future__ import annotations
+
+from email.utils import formatdate
+
+import pytest
+
+from gateways.pipeline.sink import CONFIRMED, Fate
+from gateways.ship.sinks.http import classify, retry_after
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
+def test_2xx_confirms(status: int) -> None:
+    assert classify(status, {}) is CONFIRMED
+
+
+@pytest.mark.parametrize(
+    ("fate", "statuses"),
+    [
+        (Fate.RETRY, [408, 425, 429, 500, 502, 503, 504, 507, 509, 520, 530]),
+        (Fate.REJECTED, [400, 413, 422]),
+        (Fate.BLOCKED, [300, 301, 307, 401, 402, 403, 404, 405, 407, 410, 418, 501, 505, 531, 599]),
+    ],
+)
+def test_the_classes_of_failures(fate: Fate, statuses: list[int]) -> None:
+    for status in statuses:
+        outcome = classify(status, {}, "some text")
+        assert (status, outcome.fate) == (status, fate)
+        assert str(status) in outcome.reason
+
+
+def test_a_redirect_is_reported_with_its_target_masked() -> None:
+    outcome = classify(302, {"Location": "https://elsewhere/in?token=abc"})
+    assert outcome.reason == "HTTP 302 redirects to https://elsewhere/in?token=***, not followed"
+
+
+def test_retry_after_comes_with_the_outcome() -> None:
+    assert classify(429, {"Retry-After": "7"}).retry_after == 7.0
+
+
+NOW = 1_700_000_000.0
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        (None, None),
+        ("120", 120.0),
+        (" 0 ", 0.0),
+        (formatdate(NOW + 90, usegmt=True), 90.0),
+        (formatdate(NOW - 90, usegmt=True), 0.0),
+        ("soon", None),
+        ("-5", None),
+        ("1.5", None),
+        ("", None),
+        ("Tue, 99 Foo 2099 00:00:00 GMT", None),
+    ],
+)
+def test_both_forms_of_retry_after(value: str | None, seconds: float | None) -> None:
+    assert retry_after(value, NOW) == seconds
