@@ -14,7 +14,7 @@ from nsqgw.connection.handshake import shake_hands
 from nsqgw.connection.replies import Replies, Settled
 from nsqgw.connection.stream import open_stream
 from nsqgw.connection.watch import Watch
-from nsqgw.errors import ConnectionClosed, ConnectionFailed, NSQError, ServerError
+from nsqgw.errors import ConnectionClosed, ConnectionFailed, NSQError, ProtocolError, ServerError
 from nsqgw.message import Message
 from nsqgw.protocol.client import ClientProtocol
 from nsqgw.protocol.commands import NOP, encode_fins
@@ -51,10 +51,18 @@ async def connect(address: str, config: ConnectionConfig) -> Connection:
         raise ConnectionFailed(text) from error
     except StreamClosedError as error:
         raise ConnectionFailed(f"{address}: closed the connection during the handshake") from error
+    except ProtocolError as error:
+        stream.close()
+        raise _told(address, error) from error
     except BaseException:
         stream.close()
         raise
     return Connection(address, stream, protocol, features, config)
+
+
+def _told(address: str, error: ProtocolError) -> ProtocolError:
+    """The same error with the peer's address, which the protocol does not know."""
+    return type(error)(f"{address}: {error}")
 
 
 class Connection:
@@ -174,6 +182,9 @@ class Connection:
                 else self._hung_up()
             )
             raise self._reason or ConnectionClosed(text) from error
+        except ProtocolError as error:
+            self._reason = self._reason or _told(self.address, error)
+            raise self._reason from error
         except NSQError as error:
             self._reason = self._reason or error
             raise
