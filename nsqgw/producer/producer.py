@@ -130,14 +130,23 @@ class Producer:
 
     # -- publishing
 
-    def publish(
+    async def publish(
+        self, topic: str, body: bytes, *, delay: float | None = None, timeout: float | None = None
+    ) -> None:
+        """Publish one message and wait for nsqd's confirmation; see the class for the errors.
+
+        With `delay` it is delivered after so many seconds (DPUB). `timeout` in seconds replaces
+        `publish_timeout`.
+        """
+        await self.publish_soon(topic, body, delay=delay, timeout=timeout)
+
+    def publish_soon(
         self, topic: str, body: bytes, *, delay: float | None = None, timeout: float | None = None
     ) -> asyncio.Future[None]:
-        """Publish one message; with `delay` it is delivered after so many seconds (DPUB).
+        """Publish one message now, to be awaited later; the cheapest way to have many under way.
 
-        Await the result: it is done when nsqd has confirmed; see the class for the errors. Wrong
-        arguments raise at once. Many may be under way: gather them, or await them later. `timeout` in
-        seconds replaces `publish_timeout`.
+        The future is done when nsqd has confirmed, and fails as `publish` would. Wrong arguments raise at
+        once.
         """
         if type(body) is not bytes or not 0 < len(body) <= self._max_message_size:
             body = self._check_body(body)
