@@ -7,10 +7,10 @@
 
 from __future__ import annotations
 
-import mimetypes
 from collections.abc import Mapping
 from http import HTTPStatus
 from importlib.resources import files
+from pathlib import PurePath
 
 from gateways.push.context import Context
 from gateways.push.http import BadRequest, Request, Response, error_response, json_response
@@ -22,6 +22,13 @@ from gateways.push.websocket import WebSocketSession, handshake
 Pages = Mapping[str, Response]
 
 STREAM = "/stream/"
+
+_CONTENT_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
 
 _PAGE_HEADERS = {
     "Cache-Control": "no-cache",
@@ -36,9 +43,7 @@ def static_pages(package: str) -> dict[str, Response]:
     pages = {}
     for file in files(package).joinpath("static").iterdir():
         path = "/" if file.name == "index.html" else f"/{file.name}"
-        content_type = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
-        if content_type.startswith("text/"):
-            content_type += "; charset=utf-8"
+        content_type = _CONTENT_TYPES[PurePath(file.name).suffix]
         pages[path] = Response(HTTPStatus.OK, file.read_bytes(), content_type, _PAGE_HEADERS)
     return pages
 

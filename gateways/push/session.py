@@ -75,6 +75,7 @@ class Session(asyncio.Protocol, ABC):
         self._context.admit(self)
         self._listening = True
         self._open()
+        logger.info("%s follows topic %s by %s", self.peer, self.topic, self.kind)
         self._context.hub.subscribe(self.topic, self)
         if rest:
             self.data_received(rest)
@@ -123,7 +124,7 @@ class Session(asyncio.Protocol, ABC):
         if not self._listening:
             return
         if ending is Ending.SLOW:
-            logger.warning("%s is too slow for topic %s, closed", self.peer, self.topic)
+            logger.warning("%s is too slow for topic %s", self.peer, self.topic)
         self._leave(ending.reason)
         self._backlog = None
         self._say_farewell(ending)
@@ -172,6 +173,7 @@ class Session(asyncio.Protocol, ABC):
         self._deadline = self._context.clock() + self._context.limits.close_timeout
         self._context.hub.unsubscribe(self.topic, self)
         self._context.closed[reason] += 1
+        logger.info("%s left topic %s: %s", self.peer, self.topic, reason)
 
     @abstractmethod
     def _open(self) -> None:

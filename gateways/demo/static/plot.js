@@ -2,6 +2,7 @@
 
 const SPAN = 60; // seconds shown
 const KEPT = 80; // seconds kept, so that a line leaves the plot and does not end inside it
+const HEAD = 16; // pixels above the plot, where the top of the scale is said
 
 // `series` names CSS colours, one a line; `ceiling` is the least top of the scale; `label` says a value.
 export function plot(canvas, { series = ["--accent"], ceiling, label }) {
@@ -27,7 +28,7 @@ export function plot(canvas, { series = ["--accent"], ceiling, label }) {
     const shown = points.filter(([time]) => time >= now - SPAN - 2);
     const top = Math.max(ceiling, ...shown.flatMap(([, ...values]) => values)) * 1.05;
     const x = (time) => width - ((now - time) / SPAN) * width;
-    const y = (value) => height - 1 - (value / top) * (height - 3);
+    const y = (value) => height - 1 - (value / top) * (height - HEAD - 2);
 
     grid(pen, style, width, height);
     series.forEach((colour, index) => {
@@ -49,7 +50,7 @@ function grid(pen, style, width, height) {
   pen.lineWidth = 1;
   pen.beginPath();
   for (const part of [0, 0.5, 1]) {
-    const level = Math.round((height - 2) * part) + 0.5;
+    const level = HEAD + Math.floor((height - HEAD - 1) * part) + 0.5;
     pen.moveTo(0, level);
     pen.lineTo(width, level);
   }
