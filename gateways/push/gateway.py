@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from gateways.pipeline.reach import Reach
 from gateways.push.backlog import Disconnect
 from gateways.push.config import PushConfig, process_channel
 from gateways.push.context import Context
@@ -37,6 +38,7 @@ class PushGateway:
         self._channel = config.channel or process_channel()
         self._origins = OriginPolicy(config.allow_origins)
         self._pages = {**static_pages("gateways.push"), **(pages or {})}
+        self._reach = Reach(config.nsqd_tcp_addresses, config.lookupd_http_addresses)
         self._feeds: tuple[Feed, ...] = ()
         self._front: Front | None = None
         self._context: Context | None = None
@@ -56,8 +58,7 @@ class PushGateway:
         self._feeds = tuple(Feed(self._consumer(topic), hub) for topic in hub.topics)
         for feed in self._feeds:
             await feed.start()
-        timeout = self._config.connect_timeout
-        await asyncio.gather(*(feed.consumer.wait_connected(timeout) for feed in self._feeds))
+        await self._reach.wait([feed.consumer for feed in self._feeds], self._config.connect_timeout)
         logger.info("streaming %s on http://%s", ", ".join(hub.topics), self.address)
 
     async def stop(self) -> None:
@@ -114,5 +115,6 @@ class PushGateway:
             self._channel,
             nsqd_tcp_addresses=self._config.nsqd_tcp_addresses,
             lookupd_http_addresses=self._config.lookupd_http_addresses,
+            on_fact=self._reach.note,
             max_in_flight=self._config.max_in_flight,
         )

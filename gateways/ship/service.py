@@ -8,10 +8,9 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from gateways.pipeline.pipeline import Pipeline
-from gateways.ship.reach import Reach
+from gateways.pipeline.reach import Reach
 from gateways.ship.settings import ShipSettings
 from nsqgw import Consumer
-from nsqgw.errors import NotConnected
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
@@ -41,7 +40,7 @@ class ShipService:
         self._consumers = [self._consumer(topic) for topic in settings.topics]
         for consumer in self._consumers:
             await consumer.start()
-        await self._wait_reached()
+        await self._reach.wait(self._consumers, settings.connect_timeout)
         self.pipeline = Pipeline(
             self._consumers, self._sink, settings.pipeline_limits(), settings.retry_policy()
         )
@@ -93,24 +92,3 @@ class ShipService:
             on_fact=self._reach.note,
             max_in_flight=settings.max_in_flight,
         )
-
-    async def _wait_reached(self) -> None:
-        """Until some consumer is connected; raises NotConnected when nothing given answers in time."""
-        timeout = self._settings.connect_timeout
-        waits = [asyncio.create_task(consumer.wait_connected(timeout)) for consumer in self._consumers]
-        try:
-            for wait in asyncio.as_completed(waits):
-                try:
-                    await wait
-                except NotConnected as error:
-                    problem = error
-                else:
-                    return
-        finally:
-            for task in waits:
-                task.cancel()
-            await asyncio.gather(*waits, return_exceptions=True)
-        unreachable = self._reach.why_none(timeout)
-        if unreachable is not None:
-            raise unreachable
-        logger.warning("going on to wait: %s", problem)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Sequence
 
+from nsqgw import Consumer
 from nsqgw.errors import NotConnected, NSQError
 from nsqgw.instrument import Connected, ConnectFailed, Disconnected, Fact, LookupFailed, to_logging
+
+logger = logging.getLogger(__name__)
 
 
 class Reach:
@@ -24,6 +29,26 @@ class Reach:
         elif isinstance(fact, ConnectFailed | LookupFailed | Disconnected) and fact.error is not None:
             self._problems[fact.address] = fact.error
         to_logging(fact)
+
+    async def wait(self, consumers: Sequence[Consumer], timeout: float) -> None:
+        """Until one of `consumers` is connected; NotConnected when nothing given answers in time."""
+        waits = [asyncio.create_task(consumer.wait_connected(timeout)) for consumer in consumers]
+        try:
+            for wait in asyncio.as_completed(waits):
+                try:
+                    await wait
+                except NotConnected as error:
+                    problem = error
+                else:
+                    return
+        finally:
+            for task in waits:
+                task.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
+        unreachable = self.why_none(timeout)
+        if unreachable is not None:
+            raise unreachable
+        logger.warning("going on to wait: %s", problem)
 
     def why_none(self, timeout: float) -> NotConnected | None:
         """The error to end with after `timeout` seconds, or None when something was reached.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateways.ship.reach import Reach
+from gateways.pipeline.reach import Reach
 from nsqgw.errors import ConnectionClosed, ConnectionFailed, DiscoveryError
 from nsqgw.instrument import Connected, ConnectFailed, Disconnected, LookupFailed
 
