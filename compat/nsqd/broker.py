@@ -59,6 +59,13 @@ class Nsqd:
 
     async def start(self) -> None:
         """Listen. Raises ListenFailed or ConfigError, whose text names the address and the remedy."""
+        try:
+            await self._start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def _start(self) -> None:
         loop = asyncio.get_running_loop()
         self.start_time = int(time.time())
         sockets = listen(self.options.tcp_address)
@@ -212,11 +219,15 @@ class Nsqd:
         return topic
 
     async def _start_topic(self, topic: Topic) -> None:
-        """Create the channels nsqlookupd knows, then let messages flow."""
-        for name in await self.lookup_peers.channels_of(topic.name):
-            if not is_ephemeral(name):
-                self.channel(topic, name)
-        topic.start()
+        """Create the channels nsqlookupd knows, then let messages flow, whatever became of the question."""
+        try:
+            known = await self.lookup_peers.channels_of(topic.name)
+            if self.topics.get(topic.name) is topic:
+                for name in known:
+                    if not is_ephemeral(name):
+                        self.channel(topic, name)
+        finally:
+            topic.start()
 
     def _delete_channel(self, topic: Topic, name: str) -> None:
         channel = topic.channels.pop(name)
