@@ -60,3 +60,7 @@ def _run(arguments: list[str]) -> int:
 def _fail(text: str, code: int) -> int:
     print(" ".join(text.split()), file=sys.stderr)
     return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,75 @@
+"""The `nsqgw` command as users run it: a process of its own, with signals and an exit code."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import TracebackType
+
+from harness.polling import eventually
+
+ROOT = Path(__file__).parents[2]
+
+
+def run_nsqgw(*arguments: str, timeout: float = 30.0) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end."""
+    command = [sys.executable, "-m", "gateways.cli.main", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=timeout, check=False)
+
+
+class Nsqgw:
+    """The command, or another program of the same manners, running in the background; killed at the end."""
+
+    def __init__(
+        self, folder: Path, *arguments: str, program: tuple[str, ...] = ("-m", "gateways.cli.main")
+    ) -> None:
+        self._log = folder / f"stderr-{len(list(folder.glob('stderr-*')))}"
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, *program, *arguments],
+                cwd=ROOT,
+                stderr=log,
+                stdout=subprocess.PIPE,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+            )
+
+    @property
+    def log(self) -> str:
+        """What it wrote to stderr up to now."""
+        return self._log.read_text()
+
+    def wait_for(self, pattern: str) -> str:
+        """The first match of `pattern` in the log (its first group if it has one), once it is there."""
+        found = eventually(lambda: re.search(pattern, self.log), what=f"{pattern!r} in {self._log}")
+        assert found is not None
+        return found[found.re.groups and 1]
+
+    def send(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def wait(self, timeout: float = 30.0) -> int:
+        """Its exit code."""
+        return self.process.wait(timeout)
+
+    def terminate(self) -> int:
+        """SIGTERM, and the exit code."""
+        self.send(signal.SIGTERM)
+        return self.wait()
+
+    def __enter__(self) -> Nsqgw:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait(10)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        if error is not None:
+            print(self.log)

@@ -1,0 +1,42 @@
+"""The stdout sink on a pipe: slow readers are waited for, a closed pipe ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+import pytest
+
+from gateways.pipeline.sink import CONFIRMED, SinkGone
+from gateways.ship.sinks.stdout import StdoutSink
+from harness.pipeline import make_batch
+
+
+async def test_a_closed_pipe_is_the_end() -> None:
+    reader, writer = os.pipe()
+    sink = StdoutSink(writer)
+    await sink.open()
+    os.close(reader)
+    with pytest.raises(SinkGone, match="stdout was closed by its reader"):
+        await sink.send(make_batch([b"a"]))
+    await sink.close()
+    os.close(writer)
+
+
+@pytest.mark.parametrize("blocking", [True, False])
+async def test_a_slow_reader_is_waited_for_and_does_not_block_the_loop(blocking: bool) -> None:
+    reader, writer = os.pipe()
+    os.set_blocking(writer, blocking)
+    sink = StdoutSink(writer)
+    await sink.open()
+    events = [b"%06d" % number * 100 for number in range(1000)]
+    sending = asyncio.create_task(sink.send(make_batch(events)))
+    received = bytearray()
+    while len(received) < sum(map(len, events)) + len(events):
+        await asyncio.sleep(0)
+        received += os.read(reader, 65536)
+    assert await asyncio.wait_for(sending, 10) is CONFIRMED
+    assert received.split(b"\n")[:-1] == events
+    await sink.close()
+    os.close(reader)
+    os.close(writer)
