@@ -1,0 +1,144 @@
+"""`nsqgw nsqd` as scripts and supervisors use the original: flags, log lines, signals, exit codes."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.http import get
+from harness.polling import eventually
+from harness.wire import Wire
+
+ROOT = Path(__file__).parents[2]
+RUN = "import sys; from gateways.cli.main import main; sys.exit(main())"
+LISTENING = re.compile(r"\[nsqd\] \d{4}/\d\d/\d\d \d\d:\d\d:\d\d\.\d{6} INFO: (TCP|HTTP): listening on (\S+)")
+
+StartNsqd = Callable[..., subprocess.Popen[bytes]]
+
+
+def nsqd(*flags: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", RUN, "nsqd", *flags],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "log"
+
+
+@pytest.fixture
+def start(log: Path) -> Iterator[StartNsqd]:
+    """Starts the command, its stderr going to `log`; kills what is left of it."""
+    processes: list[subprocess.Popen[bytes]] = []
+
+    def begin(*flags: str) -> subprocess.Popen[bytes]:
+        with log.open("wb") as stderr:
+            process = subprocess.Popen([sys.executable, "-c", RUN, "nsqd", *flags], cwd=ROOT, stderr=stderr)
+        processes.append(process)
+        return process
+
+    yield begin
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+def addresses(log: Path) -> dict[str, str]:
+    return eventually(
+        lambda: found if len(found := dict(LISTENING.findall(log.read_text()))) == 2 else {},
+        what="two `listening on` lines",
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_says_where_it_listens_works_and_ends_with_0(
+    start: StartNsqd, log: Path, number: signal.Signals
+) -> None:
+    process = start("-tcp-address=127.0.0.1:0", "--http-address", "127.0.0.1:0", "-max-msg-size", "7")
+    found = addresses(log)
+    with Wire(found["TCP"]) as wire:
+        wire.ok(b"PUB t", b"7 bytes")
+        wire.send(b"PUB t\n\0\0\0\x08")
+        assert wire.error() == "E_BAD_MESSAGE PUB message too big 8 > 7"
+    assert get(found["HTTP"], "/ping").body == b"OK"
+    process.send_signal(number)
+    assert process.wait(30) == 0
+
+
+def test_the_admin_port_has_the_brokers_figures(start: StartNsqd, log: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        admin = f"127.0.0.1:{free.getsockname()[1]}"
+    start("-tcp-address=127.0.0.1:0", "-http-address=127.0.0.1:0", f"-admin-address={admin}")
+    with Wire(addresses(log)["TCP"]) as wire:
+        wire.subscribe("t", "c")
+        wire.ok(b"PUB t", b"x")
+    metrics = get(admin, "/metrics").body.decode()
+    assert 'nsqgw_nsqd_topic_messages_total{topic="t"} 1.0' in metrics
+    assert 'nsqgw_nsqd_channel_depth{channel="c",topic="t"} 1.0' in metrics
+
+
+def test_the_version_line_is_what_scripts_match() -> None:
+    done = nsqd("-version")
+    assert done.returncode == 0
+    assert re.fullmatch(r"nsqd v\d+\.\d+\.\d+ \(built w/[a-z0-9.-]+\)\n", done.stdout)
+
+
+@pytest.mark.parametrize(
+    ("flags", "code", "text"),
+    [
+        (["-no-such-flag"], 2, "no-such-flag"),
+        (["-mem-queue-size=many"], 2, "'many' is not a valid integer"),
+        (["-msg-timeout=soon"], 2, "duration 'soon' is not valid"),
+        (["-deflate=perhaps"], 2, "'perhaps' is neither true nor false"),
+        (["-worker-id=5"], 2, "'5' is neither true nor false"),
+        (["-max-deflate-level=11"], 2, "--max-deflate-level=11: must be 1 to 9"),
+        (["-tls-cert=c.pem"], 2, "--tls-cert=c.pem: this broker has no TLS; leave the flag out"),
+        (["-tcp-address=nowhere"], 1, "address 'nowhere' is not valid: write host:port"),
+        (["-config=/no/such/file"], 1, "/no/such/file"),
+    ],
+)
+def test_a_mistake_is_one_line_and_an_exit_code(flags: list[str], code: int, text: str) -> None:
+    done = nsqd(*flags)
+    assert (done.returncode, len(done.stderr.splitlines())) == (code, 1), done.stderr
+    assert text in done.stderr
+
+
+def test_a_port_in_use_is_one_line_and_1() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        for flags in ([f"-tcp-address={address}"], ["-tcp-address=127.0.0.1:0", f"-http-address={address}"]):
+            done = nsqd("-log-level=error", *flags)
+            assert done.returncode == 1
+            assert re.fullmatch(f"nsqgw nsqd: cannot listen on {address}: .*\n", done.stderr)
+
+
+def test_settings_come_from_a_file_and_the_command_line_wins(
+    start: StartNsqd, log: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "nsqd.cfg"
+    file.write_text(
+        'id = 9\nmsg_timeout = "7s"\nmax_msg_size = 5\nnsqlookupd_tcp_addresses = ["127.0.0.1:1"]\n'
+    )
+    start("-tcp-address=127.0.0.1:0", "-http-address=127.0.0.1:0", f"-config={file}", "-max-msg-size=6")
+    http = addresses(log)["HTTP"]
+    for key, value in {
+        "id": b"9",
+        "msg_timeout": b"7000000000",
+        "max_msg_size": b"6",
+        "nsqlookupd_tcp_addresses": b'["127.0.0.1:1"]',
+    }.items():
+        assert get(http, f"/config/{key}").body == value
