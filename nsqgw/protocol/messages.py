@@ -7,6 +7,7 @@ implementation could be put in; the class around it only keeps what a read left 
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -131,6 +132,12 @@ def _whole_frame(data: bytes, position: int, limit: int) -> int:
     available = len(data) - position
     if available < HEADER.size:
         return 0
+    size = _frame_size(data, position, limit)
+    return position + size if available >= size else 0
+
+
+def _frame_size(data: bytes | bytearray, position: int, limit: int) -> int:
+    """The bytes of the frame whose header is at `position`; ProtocolError when no frame begins so."""
     size, kind = HEADER.unpack_from(data, position)
     if size == _HTTP_AS_SIZE:
         raise NotNSQ("the peer speaks HTTP: this is an HTTP port; use nsqd's TCP port (4150 by default)")
@@ -144,7 +151,7 @@ def _whole_frame(data: bytes, position: int, limit: int) -> int:
         raise FrameTooBig(
             f"frame of {size} bytes announced, {limit} allowed; raise max_frame_size if it is real"
         )
-    return position + 4 + size if available >= 4 + size else 0
+    return 4 + size
 
 
 def _event(data: bytes, position: int, stop: int, make: MessageFactory[M], source: Any) -> Event[M]:
@@ -194,9 +201,9 @@ class FrameParser(Generic[M]):
         self._pending += data
         self._needed = HEADER.size
         if len(self._pending) >= HEADER.size:
-            # A bad size must fail when the frame's turn comes, not by waiting for bytes that never come.
-            size, _ = HEADER.unpack_from(self._pending)
-            self._needed = max(HEADER.size, 4 + min(size, self._limit))
+            # A bad header fails when its turn comes, in `parse`, and not by waiting for what it announces.
+            with contextlib.suppress(ProtocolError):
+                self._needed = _frame_size(self._pending, 0, self._limit)
 
     def take_pending(self) -> bytes:
         """The bytes not yet parsed, removed: they belong to another layer (compression) from here on."""
