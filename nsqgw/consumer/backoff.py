@@ -34,13 +34,14 @@ class Resume:
 class Backoff:
     """Fed with results, returns what to do, None for nothing new.
 
-    `multiplier` is the unit in seconds: level n pauses multiplier x 2^n, at most `max_duration`. A
-    `max_duration` of 0 switches it off.
+    `multiplier` is the unit in seconds: level n pauses multiplier x 2^n, at most `max_duration`. When
+    either is 0 there are no pauses.
     """
 
     def __init__(self, multiplier: float = 1.0, max_duration: float = 120.0) -> None:
         self._multiplier = multiplier
         self._max_duration = max_duration
+        self._off = not multiplier * max_duration
         self.level = 0
         self.pace = Pace.FULL
 
@@ -56,7 +57,7 @@ class Backoff:
 
     def failed(self) -> Pause | None:
         """A message was given back because something went wrong."""
-        if self.pace is Pace.PAUSED or self._max_duration <= 0:
+        if self._off or self.pace is Pace.PAUSED:
             return None
         if self.level == 0 or self._duration(self.level) < self._max_duration:
             self.level += 1

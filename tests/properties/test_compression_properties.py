@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.streams import cut
 from nsqgw.errors import ProtocolError
 from nsqgw.protocol.compression import PIECE_SIZE, Codec, Deflate, Snappy
 
@@ -18,11 +19,6 @@ writes = st.lists(
     st.one_of(st.binary(min_size=1, max_size=300), st.integers(1, 200_000).map(bytes)), max_size=6
 )
 LONGEST_READ = 128 * 1024
-
-
-def cut(data: bytes, cuts: list[int]) -> list[bytes]:
-    edges = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
-    return [data[start:stop] for start, stop in zip(edges, edges[1:], strict=False)]
 
 
 @codecs

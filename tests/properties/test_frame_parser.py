@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from harness.streams import cut
 from nsqgw.errors import FrameTooBig, NotNSQ, ProtocolError
 from nsqgw.protocol.client import ClientProtocol
 from nsqgw.protocol.frames import encode_error, encode_message, encode_response
@@ -65,12 +66,6 @@ def flatten(events: list[Any]) -> list[Flat]:
             case _:
                 raise AssertionError(f"unknown event {event!r}")
     return flat
-
-
-def cut(data: bytes, cuts: list[int]) -> list[bytes]:
-    """`data` cut at these positions."""
-    edges = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
-    return [data[start:stop] for start, stop in zip(edges, edges[1:], strict=False)]
 
 
 def expected(stream: list[bytes]) -> list[Flat]:
