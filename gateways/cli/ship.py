@@ -57,14 +57,16 @@ def _setting(flag: str, kind: click.ParamType, text: str) -> Callable[..., Any]:
 @_setting("--admin-address", OPTIONAL_ADDRESS, "For /ping, /ready, /metrics and /config; empty for none.")
 @click.option("--log-level", type=click.Choice(logs.LEVELS), default="info", show_default=True)
 @click.option("--log-format", type=click.Choice(logs.FORMATS), default="logfmt", show_default=True)
-def command(nsqds: tuple[str, ...], lookupds: tuple[str, ...], **flags: Any) -> int:
+def command(
+    nsqds: tuple[str, ...], lookupds: tuple[str, ...], log_level: str, log_format: str, **flags: Any
+) -> int:
     """Ship TOPICs to a file or a log service, in batches.
 
     A message is finished only when the destination has it; while the destination fails, messages are held and
     tried again, then given back to nsqd. SIGTERM and Ctrl-C send what is in hand before the end.
     """
-    logs.configure(flags.pop("log_level"), flags.pop("log_format"))
     settings = _settings({**flags, "nsqd_tcp_addresses": nsqds, "lookupd_http_addresses": lookupds})
+    logs.configure(log_level, log_format)
     return run(
         ShipService(settings), admin_address=settings.admin_address, drain_timeout=settings.drain_timeout
     )

@@ -1,4 +1,4 @@
-"""The life of a service in a process of its own: signals, deadlines, exit codes, one line for each failure."""
+"""The life of a service in a process of its own: signals, deadlines, exit codes, one line a failure."""
 
 from __future__ import annotations
 
