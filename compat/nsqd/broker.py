@@ -73,6 +73,8 @@ class Nsqd:
         for each in sockets:
             self._servers.append(await loop.create_server(lambda: ClientConnection(self), sock=each))
         logger.info("TCP: listening on %s", self.tcp_address)
+        if self.options.data_path:
+            logger.warning("data-path has no effect: everything is kept in memory and gone after the end")
         if self.options.http_address:
             self.http_address = self._http.listen(self.options.http_address)
             logger.info("HTTP: listening on %s", self.http_address)

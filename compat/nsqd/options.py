@@ -20,6 +20,7 @@ from nsqgw.protocol.limits import ServerLimits
 
 NODE_IDS = 1024
 KIND_DURATION = "duration"
+KIND_ADDRESS = "address"
 
 
 def default_node_id(hostname: str) -> int:
@@ -29,6 +30,10 @@ def default_node_id(hostname: str) -> int:
 
 def _setting(default: Any, text: str, **metadata: str) -> Any:
     return field(default=default, metadata={"help": text, **metadata})
+
+
+def _address(default: str, text: str) -> Any:
+    return _setting(default, text, kind=KIND_ADDRESS)
 
 
 def _duration(shown: str, seconds: float, text: str) -> Any:
@@ -49,9 +54,9 @@ class NsqdOptions:
     node_id: int = _setting(
         default_node_id(socket.gethostname()), "Unique part of message ids, 0 to 1023.", config_key="id"
     )
-    tcp_address: str = _setting("0.0.0.0:4150", "host:port for TCP clients.")
-    http_address: str = _setting("0.0.0.0:4151", "host:port for HTTP clients; empty: no HTTP.")
-    https_address: str = _setting(
+    tcp_address: str = _address("0.0.0.0:4150", "host:port for TCP clients.")
+    http_address: str = _address("0.0.0.0:4151", "host:port for HTTP clients; empty: no HTTP.")
+    https_address: str = _address(
         "0.0.0.0:4152", "host:port for HTTPS clients; unused without a certificate."
     )
     broadcast_address: str = _setting(socket.gethostname(), "Address announced to nsqlookupd.")
@@ -61,6 +66,7 @@ class NsqdOptions:
         (),
         "host:port of an nsqlookupd (may be given several times).",
         flag="lookupd-tcp-address",
+        kind=KIND_ADDRESS,
         config_key="nsqlookupd_tcp_addresses",
     )
     auth_http_addresses: tuple[str, ...] = _setting(

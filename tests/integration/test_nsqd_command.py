@@ -107,7 +107,8 @@ def test_the_version_line_is_what_scripts_match() -> None:
         (["-worker-id=5"], 2, "'5' is neither true nor false"),
         (["-max-deflate-level=11"], 2, "--max-deflate-level=11: must be 1 to 9"),
         (["-tls-cert=c.pem"], 2, "--tls-cert=c.pem: this broker has no TLS; leave the flag out"),
-        (["-tcp-address=nowhere"], 1, "address 'nowhere' is not valid: write host:port"),
+        (["-tcp-address=nowhere"], 2, "address 'nowhere' is not valid: write host:port"),
+        (["-lookupd-tcp-address=nowhere"], 2, "address 'nowhere' is not valid: write host:port"),
         (["-config=/no/such/file"], 1, "/no/such/file"),
     ],
 )
