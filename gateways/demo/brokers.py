@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from compat.nsqd import Nsqd, NsqdOptions
+from compat.nsqd.topic import Topic
 from compat.nsqlookupd import Nsqlookupd, NsqlookupdOptions
 from nsqgw.errors import DeadlineExceeded
 
@@ -58,6 +59,14 @@ class Brokers:
         """Messages no consumer has finished, over all topics and channels."""
         return sum(_left_on(nsqd) for nsqd in self.nsqds)
 
+    async def wait_consumed(self, channels: int, timeout: float) -> None:
+        """Until every topic on every nsqd has that many channels with a consumer; DeadlineExceeded otherwise.
+
+        A channel gets no message from before it was there: whoever counts messages waits for this first.
+        """
+        if not await _within(timeout, lambda: self._all_consumed(channels)):
+            raise DeadlineExceeded(f"the gateways did not subscribe at every nsqd within {timeout:g} s")
+
     async def wait_empty(self, timeout: float) -> bool:
         """Whether everything was finished within `timeout` seconds."""
         return await _within(timeout, lambda: self.left() == 0)
@@ -65,6 +74,14 @@ class Brokers:
     def _all_known(self, topics: Sequence[str]) -> bool:
         registry, now = self.lookupd.registry, self.lookupd.now()
         return all(len(registry.producers(topic, now)) == NSQDS for topic in topics)
+
+    def _all_consumed(self, channels: int) -> bool:
+        topics = [topic for nsqd in self.nsqds for topic in nsqd.topics.values()]
+        return all(_consumed_channels(topic) == channels for topic in topics)
+
+
+def _consumed_channels(topic: Topic) -> int:
+    return sum(1 for channel in topic.channels.values() if channel.consumers)
 
 
 def _left_on(nsqd: Nsqd) -> int:

@@ -103,6 +103,7 @@ class Demo:
         for gateway in (self.ship, self.push):
             self._parts.push_async_callback(gateway.stop)
             await gateway.start()
+        await self.brokers.wait_consumed(channels=2, timeout=_START_TIMEOUT)
         self._input = asyncio.create_task(self._feed(first))
         print(self._announcement(), flush=True)
 
