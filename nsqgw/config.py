@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import socket
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, get_type_hints
 
 from nsqgw.errors import ConfigError
 from nsqgw.protocol.messages import DEFAULT_MAX_FRAME_SIZE
@@ -17,14 +17,25 @@ from nsqgw.version import __version__
 USER_AGENT = f"nsqgw/{__version__}"
 
 
+def _check_types(owner: Any) -> None:
+    """Whether each field holds what its annotation says; an int does for a float, a bool for nothing else."""
+    kinds = get_type_hints(type(owner))
+    for item in fields(owner):
+        value, kind = getattr(owner, item.name), kinds[item.name]
+        fits = isinstance(value, kind) or (isinstance(value, int) and isinstance(0.0, kind))
+        if not fits or (isinstance(value, bool) and kind is not bool):
+            shown = f" = {value!r}" if item.repr else ""
+            wanted = kind.__name__ if isinstance(kind, type) else kind
+            raise ConfigError(f"{item.name}{shown} is a {type(value).__name__}: it must be {wanted}")
+
+
 def _check(owner: object, name: str, low: float, high: float, *, also: float | None = None) -> None:
-    value: Any = getattr(owner, name)
-    if value is not None and value == also:
+    value = getattr(owner, name)
+    if value is None or value == also or low <= value <= high:
         return
-    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-        span = f"at least {low:g}" if high == math.inf else f"between {low:g} and {high:g}"
-        extra = f", or {also:g}" if also is not None else ""
-        raise ConfigError(f"{name} = {value!r} is out of range: it must be {span}{extra}")
+    span = f"at least {low:g}" if high == math.inf else f"between {low:g} and {high:g}"
+    extra = f", or {also:g}" if also is not None else ""
+    raise ConfigError(f"{name} = {value!r} is out of range: it must be {span}{extra}")
 
 
 @dataclass(frozen=True)
@@ -66,13 +77,13 @@ class ConnectionConfig:
     topology_zone: str = ""
 
     def __post_init__(self) -> None:
+        _check_types(self)
         _check(self, "connect_timeout", 0.001, 3600)
         _check(self, "heartbeat_interval", 1, 3600)
         _check(self, "reply_timeout", 0.001, 3600)
         _check(self, "output_buffer_size", 64, math.inf, also=-1)
         _check(self, "output_buffer_timeout", 0.001, 3600, also=-1)
-        if self.msg_timeout is not None:
-            _check(self, "msg_timeout", 1, 24 * 3600)
+        _check(self, "msg_timeout", 1, 24 * 3600)
         _check(self, "sample_rate", 0, 99)
         _check(self, "deflate_level", 1, 9)
         _check(self, "max_frame_size", 64, 2**31 - 1)
@@ -90,7 +101,7 @@ class ConsumerConfig:
     max_requeue_delay          ... up to this
     auto_touch                 ask for more time for unanswered messages at half their time-out
     max_backoff_duration       longest pause after failures, 0 switches backoff off
-    backoff_multiplier         unit of the pauses: they double from twice this
+    backoff_multiplier         unit of the pauses: they double from twice this; 0 switches backoff off
     low_rdy_idle_timeout       with more connections than max_in_flight: an idle one hands over after this,
     low_rdy_timeout            a busy one after this,
     rdy_redistribute_interval  looked at this often
@@ -120,9 +131,9 @@ class ConsumerConfig:
     drain_timeout: float = 30.0
 
     def __post_init__(self) -> None:
+        _check_types(self)
         _check(self, "max_in_flight", 0, 1_000_000)
-        if self.concurrency is not None:
-            _check(self, "concurrency", 1, 1_000_000)
+        _check(self, "concurrency", 1, 1_000_000)
         _check(self, "requeue_delay", 0, 3600)
         _check(self, "max_requeue_delay", 0, 3600)
         _check(self, "max_backoff_duration", 0, 3600)
@@ -158,6 +169,7 @@ class ProducerConfig:
     reconnect_max_delay: float = 4.0
 
     def __post_init__(self) -> None:
+        _check_types(self)
         _check(self, "publish_timeout", 0.001, 3600)
         _check(self, "max_outstanding", 1, 10_000_000)
         _check(self, "max_outstanding_bytes", 1, math.inf)

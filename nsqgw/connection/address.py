@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from nsqgw.errors import ConfigError
+
+_HOST_AND_PORT = re.compile(
+    r"(?:\[(?P<ipv6>[^\[\]\s\0]+)\]|(?P<name>[^\[\]\s\0]+)):(?P<port>[0-9]{1,5})", re.ASCII
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +31,14 @@ def parse_address(text: str) -> TcpAddress | UnixAddress:
     """What `text` means; ConfigError when it is neither `host:port` nor a path (anything with a slash)."""
     if not isinstance(text, str):
         raise ConfigError(f"address {text!r} must be a str like '127.0.0.1:4150'")
-    if "/" in text and "://" not in text:
+    scheme, separator, _ = text.partition("://")
+    if separator:
+        raise ConfigError(f"address {text!r} must be host:port: leave out '{scheme}://'")
+    if "/" in text and "\0" not in text:
         return UnixAddress(text)
-    host, colon, port = text.rpartition(":")
-    if not colon or not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
+    parts = _HOST_AND_PORT.fullmatch(text)
+    if parts is None or not 0 < int(parts["port"]) < 65536:
         raise ConfigError(f"address {text!r} is not of the form host:port, for example 127.0.0.1:4150")
-    if host.startswith("[") and host.endswith("]"):
-        host = host[1:-1]
-    elif ":" in host:
+    if parts["name"] and ":" in parts["name"]:
         raise ConfigError(f"address {text!r}: write an IPv6 address in brackets, for example [::1]:4150")
-    return TcpAddress(host, int(port))
+    return TcpAddress(parts["name"] or parts["ipv6"], int(parts["port"]))

@@ -79,13 +79,13 @@ class ServerFeatures:
     def from_response(cls, data: bytes) -> ServerFeatures:
         """Read the answer to IDENTIFY; anything but a JSON object is a server that negotiates nothing.
 
-        Raises ProtocolError for JSON that is broken or holds a value of the wrong type.
+        Raises ProtocolError for JSON that is broken or holds a value that makes no sense.
         """
         if not data.startswith(b"{"):
             return cls()
         try:
             document = json.loads(data)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ProtocolError(f"the answer to IDENTIFY is no JSON: {error}") from error
         granted: dict[str, object] = {}
         for name, default in _DEFAULTS.items():
@@ -96,10 +96,19 @@ class ServerFeatures:
                 raise ProtocolError(
                     f"the answer to IDENTIFY has {name} = {value!r}, expected {type(default).__name__}"
                 )
+            if name in _RANGES and value not in _RANGES[name]:
+                raise ProtocolError(f"the answer to IDENTIFY has {name} = {value!r}, which is out of range")
             granted[name] = value
         return cls(**granted)  # type: ignore[arg-type]  # each value was compared with its default's type
 
 
 _DEFAULTS: dict[str, object] = {
     name: getattr(ServerFeatures(), name) for name in ServerFeatures.__dataclass_fields__
+}
+
+_RANGES = {
+    "max_rdy_count": range(1, 2**31),
+    "msg_timeout": range(1, 2**63),
+    "max_msg_timeout": range(1, 2**63),
+    "deflate_level": range(10),
 }

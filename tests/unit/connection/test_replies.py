@@ -1,0 +1,102 @@
+"""Answers in order: each to its own command, none invented, none lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from nsqgw.connection.replies import Replies
+from nsqgw.errors import BadMessage, ConnectionClosed, ProtocolError
+from nsqgw.protocol.frames import CLOSE_WAIT, OK
+
+
+@pytest.fixture
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    loop = asyncio.new_event_loop()
+    yield loop
+    loop.close()
+
+
+class Asked:
+    """Replies with a few commands under way."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, *answers: bytes) -> None:
+        self.replies = Replies()
+        self.settled: list[tuple[int, int, bool]] = []
+        self.replies.settled = lambda size, count, ok: self.settled.append((size, count, ok))
+        self.futures = [loop.create_future() for _ in answers]
+        for number, (future, answer) in enumerate(zip(self.futures, answers, strict=True)):
+            self.replies.waiting.append((future, answer, 10 * number, 1 if answer is OK else 0))
+
+
+def test_oks_go_to_the_oldest(loop: asyncio.AbstractEventLoop) -> None:
+    asked = Asked(loop, OK, OK, OK)
+    asked.replies.confirm(2)
+    assert [future.done() for future in asked.futures] == [True, True, False]
+    assert asked.settled == [(10, 2, True)]
+    assert (asked.replies.answered, asked.replies.asked) == (2, 3)
+
+
+def test_an_error_goes_to_the_oldest_and_the_end_to_the_rest(loop: asyncio.AbstractEventLoop) -> None:
+    asked = Asked(loop, OK, OK, OK)
+    refused, gone = BadMessage("PUB"), ConnectionClosed("gone")
+    asked.replies.reject(refused)
+    asked.replies.fail_all(gone)
+    assert [future.exception() for future in asked.futures] == [refused, gone, gone]
+    assert asked.settled == [(0, 1, False), (10, 1, False), (20, 1, False)]
+
+
+def test_cancelled_futures_keep_their_place(loop: asyncio.AbstractEventLoop) -> None:
+    asked = Asked(loop, OK, OK, OK)
+    asked.futures[0].cancel()
+    asked.futures[2].cancel()
+    asked.replies.confirm(1)
+    assert not asked.futures[1].done()
+    asked.replies.confirm(1)
+    assert asked.futures[1].done()
+    asked.replies.fail_all(ConnectionClosed("gone"))
+    assert sum(count for _, count, ok in asked.settled if ok) == 2
+    assert sum(count for _, count, ok in asked.settled if not ok) == 1
+
+
+def test_more_oks_than_commands(loop: asyncio.AbstractEventLoop) -> None:
+    asked = Asked(loop, OK)
+    with pytest.raises(ProtocolError, match="no command is waiting"):
+        asked.replies.confirm(2)
+    assert asked.futures[0].done()
+    assert asked.settled == [(0, 1, True)]
+
+
+def test_ok_where_something_else_is_due(loop: asyncio.AbstractEventLoop) -> None:
+    asked = Asked(loop, OK, CLOSE_WAIT, OK)
+    with pytest.raises(ProtocolError, match="OK where b'CLOSE_WAIT' was due"):
+        asked.replies.confirm(3)
+    assert [future.done() for future in asked.futures] == [True, False, False]
+    asked.replies.fail_all(ConnectionClosed("gone"))
+    assert isinstance(asked.futures[1].exception(), ConnectionClosed)
+    assert isinstance(asked.futures[2].exception(), ConnectionClosed)
+
+
+def test_the_right_other_answer(loop: asyncio.AbstractEventLoop) -> None:
+    asked = Asked(loop, CLOSE_WAIT, OK)
+    asked.replies.resolve(CLOSE_WAIT)
+    asked.replies.confirm(1)
+    assert all(future.done() for future in asked.futures)
+
+
+@pytest.mark.parametrize("data", [b"CLOSE_WAIT", b"{}", b"surprise" * 100])
+def test_other_answers_nobody_asked_for(loop: asyncio.AbstractEventLoop, data: bytes) -> None:
+    asked = Asked(loop, OK)
+    with pytest.raises(ProtocolError, match="no command is waiting for that") as caught:
+        asked.replies.resolve(data)
+    assert len(str(caught.value)) < 120
+    with pytest.raises(ProtocolError):
+        Asked(loop).replies.resolve(data)
+
+
+def test_an_error_nobody_waits_for(loop: asyncio.AbstractEventLoop) -> None:
+    asked = Asked(loop)
+    asked.replies.reject(BadMessage("PUB"))
+    assert asked.replies.answered == 0
