@@ -1,0 +1,105 @@
+"""`nsqgw nsqlookupd`: the directory of topics with the flags of the original (nsqlookupd section 7)."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from compat.go_logs import log_to_stderr
+from compat.nsqlookupd import Nsqlookupd, NsqlookupdOptions
+from compat.nsqlookupd.metrics import directory_metrics
+from gateways.cli.go_flags import (
+    LOG_LEVEL,
+    GoCommand,
+    boolean_option,
+    config_option,
+    duration_option,
+    version_option,
+)
+from gateways.cli.options import ADDRESS, OPTIONAL_ADDRESS
+from nsqgw.service.lifecycle import run
+
+if TYPE_CHECKING:
+    from prometheus_client import Metric
+
+DRAIN_TIMEOUT = 10.0
+
+
+class NsqlookupdService:
+    """The directory as a service of `nsqgw.service`."""
+
+    name = "nsqgw nsqlookupd"
+
+    def __init__(self, options: NsqlookupdOptions) -> None:
+        self._lookupd = Nsqlookupd(options)
+
+    async def start(self) -> None:
+        await self._lookupd.start()
+
+    async def stop(self) -> None:
+        await self._lookupd.stop()
+
+    def ready(self) -> str | None:
+        return None
+
+    def metrics(self) -> Iterable[Metric]:
+        return directory_metrics(self._lookupd)
+
+    def settings(self) -> dict[str, object]:
+        return asdict(self._lookupd.options)
+
+
+@click.command(cls=GoCommand, name="nsqlookupd", context_settings={"help_option_names": ["-h", "--help"]})
+@version_option("nsqlookupd")
+@config_option()
+@click.option("--log-level", type=LOG_LEVEL, default="info", show_default=True, help="What to log.")
+@click.option("--log-prefix", default="[nsqlookupd] ", show_default=True, help="How log lines begin.")
+@boolean_option("--verbose", False, "Accepted without effect, as in the original.")
+@click.option(
+    "--tcp-address", type=ADDRESS, default="0.0.0.0:4160", show_default=True, help="host:port for nsqds."
+)
+@click.option(
+    "--http-address", type=ADDRESS, default="0.0.0.0:4161", show_default=True, help="host:port for clients."
+)
+@click.option(
+    "--broadcast-address",
+    default=socket.gethostname,
+    show_default="this host's name",
+    help="Address told to nsqds; they must be able to resolve it.",
+)
+@duration_option("--inactive-producer-timeout", "5m0s", "An nsqd that did not ping for so long is hidden.")
+@duration_option("--tombstone-lifetime", "45s", "How long a tombstone hides an nsqd for a topic.")
+@click.option(
+    "--admin-address",
+    type=OPTIONAL_ADDRESS,
+    default="",
+    help="host:port for /ping, /ready, /metrics and /config; none by default.",
+)
+def command(
+    log_level: str,
+    log_prefix: str,
+    verbose: bool,
+    tcp_address: str,
+    http_address: str,
+    broadcast_address: str,
+    inactive_producer_timeout: float,
+    tombstone_lifetime: float,
+    admin_address: str,
+) -> int:
+    """The directory of topics: nsqlookupd, with the flags of the original.
+
+    Flags take one or two dashes, and their value after `=` or as the next argument.
+    """
+    options = NsqlookupdOptions(
+        tcp_address=tcp_address,
+        http_address=http_address,
+        broadcast_address=broadcast_address,
+        inactive_producer_timeout=inactive_producer_timeout,
+        tombstone_lifetime=tombstone_lifetime,
+    )
+    log_to_stderr(log_prefix, log_level)
+    return run(NsqlookupdService(options), admin_address=admin_address, drain_timeout=DRAIN_TIMEOUT)
