@@ -27,7 +27,7 @@ $(STAMP): setup.cfg pyproject.toml
 	@$(PYTHON) -m venv $(VENV) || \
 		{ echo "make: no virtual environment could be made; on Debian: apt-get install python3-venv" >&2; exit 1; }
 	@echo "installing nsqgw and its tools into $(VENV)"
-	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[all,test]' || \
+	@PYTHONWARNINGS=ignore $(BIN)/pip install --quiet --disable-pip-version-check -e '.[all,test]' || \
 		{ echo "make: pip could not install the packages of setup.cfg; its words are above" >&2; exit 1; }
 	@touch $@
 
@@ -55,7 +55,8 @@ system-packages:
 	tools/system_packages.sh
 
 bench: venv
-	$(BIN)/pytest perf --benchmark-only --benchmark-disable-gc $(ARGS)
+	@tools/real_daemons.sh || echo "make: measuring on our own nsqd instead"
+	$(BIN)/python -m pytest perf -o addopts=--import-mode=importlib $(ARGS)
 
 bench-compare: venv
 	@tools/real_daemons.sh || echo "make: measuring on our own nsqd instead"

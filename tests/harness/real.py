@@ -53,7 +53,7 @@ class RealDaemon:
     kind = "real"
 
     def __init__(self, **flags: Any) -> None:
-        self.binary = require(self.program)
+        self.command = self.find_command()
         self.flags: dict[str, Any] = {"tcp_address": "127.0.0.1:0", "http_address": "127.0.0.1:0"} | flags
         self.home = tempfile.TemporaryDirectory(prefix=f"{self.program}-")
         self.process: subprocess.Popen[bytes] | None = None
@@ -76,14 +76,21 @@ class RealDaemon:
     def log(self) -> str:
         return (Path(self.home.name) / "log").read_text()
 
+    def find_command(self) -> list[str]:
+        return [str(require(self.program))]
+
     def extra_arguments(self) -> list[str]:
         return []
 
     def start(self) -> None:
         arguments = flag_arguments(self.flags) + self.extra_arguments()
         with (Path(self.home.name) / "log").open("wb") as log:
-            self.process = subprocess.Popen([self.binary, *arguments], stderr=log, stdout=log)
-        listening = eventually(self._listening, what=f"{self.program} listens")
+            self.process = subprocess.Popen([*self.command, *arguments], stderr=log, stdout=log)
+        try:
+            listening = eventually(self._listening, what=f"{self.program} listens")
+        except BaseException:
+            self.stop()
+            raise
         self.flags |= {f"{kind.lower()}_address": address for kind, address in listening.items()}
 
     def _listening(self) -> dict[str, str]:

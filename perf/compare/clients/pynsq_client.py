@@ -1,0 +1,134 @@
+"""The same work done with pynsq, in the way its documentation shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import nsq
+from tornado.ioloop import IOLoop, PeriodicCallback
+
+from perf.compare.clients.measured import Measurement, task
+
+MAX_IN_FLIGHT = 2500
+
+
+def consume(work: dict[str, Any], handler: Callable[[Any], Any]) -> None:
+    nsq.Reader(
+        message_handler=handler,
+        nsqd_tcp_addresses=[work["address"]],
+        topic=work["topic"],
+        channel="ch",
+        max_in_flight=MAX_IN_FLIGHT,
+    )
+    IOLoop.current().start()
+
+
+def consume_sync(work: dict[str, Any], measured: Measurement) -> None:
+    left = work["count"]
+
+    def handle(message: Any) -> bool:
+        nonlocal left
+        left -= 1
+        if not left:
+            IOLoop.current().add_callback(IOLoop.current().stop)
+        return True
+
+    consume(work, handle)
+
+
+def consume_async(work: dict[str, Any], measured: Measurement) -> None:
+    left = work["count"]
+
+    async def handle(message: Any) -> bool:
+        nonlocal left
+        left -= 1
+        if not left:
+            IOLoop.current().add_callback(IOLoop.current().stop)
+        return True
+
+    consume(work, handle)
+
+
+def latency(work: dict[str, Any], measured: Measurement) -> None:
+    def handle(message: Any) -> bool:
+        measured.arrived(message.body)
+        if len(measured.latencies) == work["count"]:
+            IOLoop.current().add_callback(IOLoop.current().stop)
+        return True
+
+    consume(work, handle)
+
+
+def with_writer(work: dict[str, Any], publish: Callable[[Any], None]) -> None:
+    """Calls `publish` with a writer as soon as it is connected."""
+    writer = nsq.Writer([work["address"]])
+
+    def when_connected() -> None:
+        if writer.conns:
+            waiting.stop()
+            publish(writer)
+
+    waiting = PeriodicCallback(when_connected, 10)
+    waiting.start()
+    IOLoop.current().start()
+
+
+def publish_window(work: dict[str, Any], measured: Measurement) -> None:
+    body = b"x" * work["size"]
+    unsent, unanswered = work["count"] - work["window"], work["count"]
+
+    def start(writer: Any) -> None:
+        def answered(conn: Any, data: Any) -> None:
+            nonlocal unsent, unanswered
+            assert data == b"OK", data
+            unanswered -= 1
+            if unsent:
+                unsent -= 1
+                writer.pub(work["topic"], body, callback=answered)
+            elif not unanswered:
+                IOLoop.current().stop()
+
+        for _ in range(work["window"]):
+            writer.pub(work["topic"], body, callback=answered)
+
+    with_writer(work, start)
+
+
+def publish_many(work: dict[str, Any], measured: Measurement) -> None:
+    bodies = [b"x" * work["size"]] * work["batch"]
+    left = work["count"] // work["batch"]
+
+    def start(writer: Any) -> None:
+        def answered(conn: Any, data: Any) -> None:
+            nonlocal left
+            assert data == b"OK", data
+            left -= 1
+            if left:
+                writer.mpub(work["topic"], bodies, callback=answered)
+            else:
+                IOLoop.current().stop()
+
+        writer.mpub(work["topic"], bodies, callback=answered)
+
+    with_writer(work, start)
+
+
+WORK: dict[str, Callable[[dict[str, Any], Measurement], None]] = {
+    "consume, sync handler": consume_sync,
+    "consume, async handler": consume_async,
+    "publish, 1000 outstanding": publish_window,
+    "publish, batches of 100": publish_many,
+    "latency": latency,
+}
+
+
+def main() -> None:
+    work = task()
+    measured = Measurement(work["count"])
+    WORK[work["scenario"]](work, measured)
+    measured.report()
+
+
+if __name__ == "__main__":
+    main()
