@@ -84,7 +84,8 @@ class LookupCommandReader:
             line = yield from self._line()
             name, *parameters = line.strip().decode("utf-8", "surrogateescape").split(" ")
             if name == "IDENTIFY":
-                self._commands.append(IdentifyNode((yield from self._identify())))
+                node = yield from self._identify()
+                self._commands.append(IdentifyNode(node))
                 self._identified = True
             else:
                 self._commands.append(self._parse(name, parameters))
