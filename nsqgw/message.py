@@ -6,6 +6,7 @@ from collections.abc import Generator
 from typing import Protocol
 
 from nsqgw.errors import AlreadyAnswered
+from nsqgw.protocol.delays import check_delay
 
 
 class Origin(Protocol):
@@ -87,7 +88,7 @@ class Message:
         Raises AlreadyAnswered, or MessageGone when its connection is closed.
         """
         if self.answered:
-            raise AlreadyAnswered(f"message {self.id.decode()} was answered before")
+            raise AlreadyAnswered(f"{self} was answered before")
         self.origin.finish(self)
         return SENT
 
@@ -96,10 +97,13 @@ class Message:
 
         Without `delay` it is the consumer's `requeue_delay` times the attempts so far; 0 means at once.
         With `backoff` the consumer takes this as a failure and slows down. nsqd shortens delays
-        above its own limit (one hour by default). Raises as `finish` does.
+        above its own limit (one hour by default). Raises as `finish` does, and ConfigError for a
+        delay that is none.
         """
         if self.answered:
-            raise AlreadyAnswered(f"message {self.id.decode()} was answered before")
+            raise AlreadyAnswered(f"{self} was answered before")
+        if delay is not None:
+            check_delay(delay)
         self.origin.requeue(self, delay, backoff)
         return SENT
 
@@ -109,10 +113,17 @@ class Message:
         Raises as `finish` does.
         """
         if self.answered:
-            raise AlreadyAnswered(f"message {self.id.decode()} was answered before")
+            raise AlreadyAnswered(f"{self} was answered before")
         self.origin.touch(self)
         return SENT
 
+    def __str__(self) -> str:
+        return f"message {self._shown_id}"
+
     def __repr__(self) -> str:
         state = " answered" if self.answered else ""
-        return f"<Message {self.id.decode()} attempts={self.attempts} {len(self.body)} bytes{state}>"
+        return f"<Message {self._shown_id} attempts={self.attempts} {len(self.body)} bytes{state}>"
+
+    @property
+    def _shown_id(self) -> str:
+        return self.id.decode("ascii", "backslashreplace")

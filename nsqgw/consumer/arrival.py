@@ -85,6 +85,6 @@ class Arrival:
     def _check_open(self, message: Message) -> None:
         if self.subscription.closed:
             raise MessageGone(
-                f"message {message.id.decode()}: the connection to {self.nsqd_address} is closed, "
+                f"{message}: the connection to {self.nsqd_address} is closed, "
                 "nsqd will deliver it again"
             )

@@ -12,6 +12,7 @@ from nsqgw.consumer.touch import must_touch, touch_interval
 from nsqgw.errors import ServerError
 from nsqgw.message import Message
 from nsqgw.protocol.commands import CLS, encode_rdy, encode_req, encode_sub, encode_touch
+from nsqgw.protocol.delays import delay_ms
 from nsqgw.protocol.frames import CLOSE_WAIT
 
 
@@ -136,7 +137,7 @@ class Subscription:
         """Send REQ; with `backoff` it counts as a failure."""
         self.messages_requeued += 1
         seconds = self._subscriber.requeue_delay(message) if delay is None else delay
-        self._connection.send(encode_req(message.id, max(0, round(seconds * 1000))))
+        self._connection.send(encode_req(message.id, delay_ms(seconds)))
         if backoff:
             self._subscriber.failed()
 

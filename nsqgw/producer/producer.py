@@ -26,6 +26,7 @@ from nsqgw.instrument import OnFact, to_logging
 from nsqgw.producer.pool import Pool
 from nsqgw.producer.window import Window
 from nsqgw.protocol.commands import encode_dpub, encode_mpub
+from nsqgw.protocol.delays import check_delay, delay_ms
 from nsqgw.protocol.frames import OK
 from nsqgw.protocol.names import check_topic
 
@@ -153,7 +154,7 @@ class Producer:
         if delay is None:
             data = _pub_head(topic) + _pack_size(len(body)) + body
         else:
-            data = encode_dpub(check_topic(topic), _delay_ms(delay), body)
+            data = encode_dpub(check_topic(topic), delay_ms(check_delay(delay)), body)
         return self._publish(data, len(body), 1, timeout)
 
     async def publish_many(
@@ -244,12 +245,6 @@ def _pick_none() -> None:
 @lru_cache(maxsize=1024)
 def _pub_head(topic: str) -> bytes:
     return b"PUB " + check_topic(topic).encode("ascii") + b"\n"
-
-
-def _delay_ms(delay: float) -> int:
-    if not 0 <= delay <= 3600 * 24 * 365:
-        raise ConfigError(f"delay = {delay!r} must be seconds, 0 or more")
-    return round(delay * 1000)
 
 
 async def _by(end: float | None, step: Awaitable[T], late: Callable[[], Exception]) -> T:

@@ -138,6 +138,7 @@ def _whole_frame(data: bytes, position: int, limit: int) -> int:
 
 def _frame_size(data: bytes | bytearray, position: int, limit: int) -> int:
     """The bytes of the frame whose header is at `position`; ProtocolError when no frame begins so."""
+    size: int
     size, kind = HEADER.unpack_from(data, position)
     if size == _HTTP_AS_SIZE:
         raise NotNSQ("the peer speaks HTTP: this is an HTTP port; use nsqd's TCP port (4150 by default)")
