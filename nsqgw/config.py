@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import socket
 from dataclasses import dataclass, field, fields
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 from nsqgw.errors import ConfigError
 from nsqgw.protocol.messages import DEFAULT_MAX_FRAME_SIZE
@@ -22,8 +22,12 @@ def _check_types(owner: Any) -> None:
     kinds = get_type_hints(type(owner))
     for item in fields(owner):
         value, kind = getattr(owner, item.name), kinds[item.name]
-        fits = isinstance(value, kind) or (isinstance(value, int) and isinstance(0.0, kind))
-        if not fits or (isinstance(value, bool) and kind is not bool):
+        accepted = get_args(kind) or (kind,)
+        if isinstance(value, bool):
+            fits = bool in accepted
+        else:
+            fits = isinstance(value, kind) or (isinstance(value, int) and float in accepted)
+        if not fits:
             shown = f" = {value!r}" if item.repr else ""
             wanted = kind.__name__ if isinstance(kind, type) else kind
             raise ConfigError(f"{item.name}{shown} is a {type(value).__name__}: it must be {wanted}")
