@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -15,6 +15,7 @@ from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
 from harness.polling import eventually_async
+from harness.raw_server import Script, hang, raw_server
 from nsqgw.errors import DiscoveryError, NSQError
 from nsqgw.lookup.discovery import Discovery
 
@@ -61,39 +62,16 @@ async def running(fake: FakeLookupd) -> AsyncIterator[FakeLookupd]:
         await server.close_all_connections()
 
 
-Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-
 @asynccontextmanager
-async def raw_server(script: Script) -> AsyncIterator[str]:
+async def broken_lookupd(script: Script) -> AsyncIterator[str]:
     """Runs `script` for each connection after its request was read; gives the address."""
-    tasks: set[asyncio.Task[None]] = set()
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        tasks.add(task)
-        try:
-            await reader.readuntil(b"\r\n\r\n")
-            await script(reader, writer)
-        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass
-        finally:
-            writer.transport.abort()
+    async def after_the_request(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        await script(reader, writer)
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    try:
-        yield "{}:{}".format(*server.sockets[0].getsockname())
-    finally:
-        server.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks)
-        await server.wait_closed()
-
-
-async def hang(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
-    await asyncio.Event().wait()
+    async with raw_server(after_the_request) as server:
+        yield server.address
 
 
 async def drip(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -204,7 +182,7 @@ async def test_an_unknown_topic_is_told_as_nothing_found() -> None:
 )
 async def test_a_broken_one_stops_neither_the_others_nor_the_next_poll(script: Script, reason: str) -> None:
     told = Told()
-    async with raw_server(script) as broken, running(FakeLookupd("a")) as good:
+    async with broken_lookupd(script) as broken, running(FakeLookupd("a")) as good:
         # The sizes take a while to send on a busy machine: only the silent ones may run into the time-out.
         timeout = 0.5 if "0.5 s" in reason else 15.0
         discovery = told.discovery(broken, good.address, timeout=timeout, poll_interval=0.05)
@@ -220,7 +198,7 @@ async def test_a_broken_one_stops_neither_the_others_nor_the_next_poll(script: S
 
 async def test_a_hanging_one_delays_nobody() -> None:
     told = Told()
-    async with raw_server(hang) as hanging, running(FakeLookupd("a")) as good:
+    async with broken_lookupd(hang) as hanging, running(FakeLookupd("a")) as good:
         discovery = told.discovery(hanging, good.address, timeout=60.0)
         discovery.start()
         await eventually_async(lambda: told.found == [{"a:4150"}])
@@ -303,7 +281,7 @@ async def test_stop_does_not_wait_for_one_that_hangs_and_calls_nothing_back() ->
         asked.set()
         await asyncio.Event().wait()
 
-    async with raw_server(note_and_hang) as hanging:
+    async with broken_lookupd(note_and_hang) as hanging:
         discovery = told.discovery(hanging, timeout=300.0)
         discovery.start()
         await asyncio.wait_for(asked.wait(), ASYNC_TIMEOUT)
