@@ -37,7 +37,7 @@ class Feed:
         """Leave NSQ; what was on its way to the hub gets there."""
         await self.consumer.stop()
         if self._pump is not None:
-            await self._pump
+            await asyncio.wait({self._pump})  # what broke it, if anything did, was told by wait_closed
 
     async def wait_closed(self) -> None:
         """Until the feed has stopped; raises what broke it."""

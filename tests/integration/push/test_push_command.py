@@ -1,0 +1,84 @@
+"""`nsqgw push` as a user runs it: wrong use is one line, SIGTERM tells browsers to come back."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+from harness.command import Nsqgw, run_nsqgw
+from nsqgw import Producer
+
+TOPIC = ("--topic", "events")
+NOWHERE = ("--nsqd-tcp-address", "127.0.0.1:1", "--connect-timeout", "300ms", "--admin-address", "")
+
+
+def test_the_way_through_to_sigterm(nsqd, tmp_path: Path) -> None:
+    flags = (
+        "--nsqd-tcp-address",
+        nsqd.tcp_address,
+        "--listen",
+        "127.0.0.1:0",
+        "--admin-address",
+        "127.0.0.1:0",
+    )
+    with Nsqgw(tmp_path, "push", *TOPIC, *flags) as push:
+        admin = push.wait_for(r"admin port on (http://[^\s\"]+)")
+        address = push.wait_for(r"streaming events on http://([^\s\"]+)")
+        for path, text in (("ping", b"OK"), ("ready", b"ready\n")):
+            with urlopen(f"{admin}/{path}") as answer:
+                assert answer.read() == text
+        with connect(f"ws://{address}/stream/events", proxy=None) as websocket:
+            asyncio.run(publish(nsqd.tcp_address, b"hello"))
+            assert websocket.recv(timeout=10) == "hello"
+            push.send(signal.SIGTERM)
+            with pytest.raises(ConnectionClosed) as closed:
+                websocket.recv(timeout=10)
+            assert closed.value.rcvd is not None
+            assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1012, "service restart")
+        assert push.wait() == 0
+        assert "Traceback" not in push.log
+
+
+async def publish(address: str, body: bytes) -> None:
+    async with Producer([address]) as producer:
+        await producer.publish("events", body)
+
+
+@pytest.mark.parametrize(
+    ("flags", "text"),
+    [
+        ((), "Missing option '--topic'"),
+        (TOPIC, "no source given: name an nsqd (TCP address) or an nsqlookupd (HTTP address)"),
+        (("--topic", "a b", *NOWHERE), "topic name 'a b' is not valid"),
+        ((*TOPIC, "--channel", "a b", *NOWHERE), "channel name 'a b' is not valid"),
+        ((*TOPIC, *NOWHERE, "--listen", "8080"), "address '8080' is not valid: write host:port"),
+        ((*TOPIC, *NOWHERE, "--allow-origin", "example.org"), "allowed origin 'example.org' is not valid"),
+        ((*TOPIC, *NOWHERE, "--max-queue-bytes", "much"), "size 'much' is not valid"),
+    ],
+)
+def test_wrong_use_is_one_line(flags: tuple[str, ...], text: str) -> None:
+    done = run_nsqgw("push", *flags)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert done.stderr.startswith("nsqgw push: ")
+    assert text in done.stderr
+
+
+def test_a_port_in_use_and_an_nsqd_that_is_not_there() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        done = run_nsqgw("push", *TOPIC, *NOWHERE, "--listen", address, "--log-level", "error")
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"nsqgw push: cannot listen on {address}: Address already in use; ")
+    assert done.stderr.count("\n") == 1
+
+    done = run_nsqgw("push", *TOPIC, *NOWHERE, "--listen", "127.0.0.1:0", "--log-level", "error")
+    assert done.returncode == 1
+    assert done.stderr.startswith("nsqgw push: nothing could be reached within 0.3s: 127.0.0.1:1: ")
+    assert done.stderr.count("\n") == 1
