@@ -316,7 +316,7 @@ def _success(result: object) -> _Answer:
     if result is None:
         return _Answer(200)
     if isinstance(result, str):
-        return _Answer(200, result.encode("utf-8", "replace"), TEXT)
+        return _Answer(200, result.encode("utf-8", "replace"), TEXT if result else None)
     if isinstance(result, bytes):
         return _Answer(200, result, TEXT)
     return _Answer(200, encode_json(result), JSON)

@@ -32,6 +32,9 @@ logger = logging.getLogger(__name__)
 QUEUE_SCAN_INTERVAL = 0.1
 """Time between two looks at time-outs and deferrals, in seconds; fixed in the original too."""
 
+_ROUNDS_FROM_ACCEPT_TO_PROTOCOL = 3
+"""asyncio takes some rounds of the loop until an accepted connection is known to `joined`."""
+
 
 class Nsqd:
     """One broker. `await start()` and `await stop()`, or `async with`.
@@ -253,6 +256,8 @@ class Nsqd:
 
     async def _close_clients(self) -> None:
         """End all connections; each gives up on its own when what is queued cannot be written."""
+        for _ in range(_ROUNDS_FROM_ACCEPT_TO_PROTOCOL):
+            await asyncio.sleep(0)
         for client in list(self.clients):
             client.close()
         if self.clients:

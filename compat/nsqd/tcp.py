@@ -37,6 +37,7 @@ class ClientConnection(asyncio.Protocol):
         self._nsqd = nsqd
         self._loop = asyncio.get_running_loop()
         self._ended = False
+        self._heartbeat_interval = 0.0
         self._last_command = self._loop.time()
         self._timers: dict[str, asyncio.TimerHandle] = {}
 
@@ -87,8 +88,8 @@ class ClientConnection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self.client.set_blocked(True)
-        if (interval := self.client.settings.heartbeat_interval) > 0:
-            self._set_timer("write", interval, self._write_timed_out)
+        if self._heartbeat_interval > 0:
+            self._set_timer("write", self._heartbeat_interval, self._write_timed_out)
 
     def resume_writing(self) -> None:
         self._cancel_timer("write")
@@ -116,7 +117,9 @@ class ClientConnection(asyncio.Protocol):
 
     def _refuse(self, error: NSQError) -> None:
         """Tell the client why, when there is something to tell, and close."""
-        logger.error("[%s] - %s", self.address, error)
+        # What the client sent stands in the text, even if it is no UTF-8.
+        text = str(error).encode("utf-8", "backslashreplace").decode()
+        logger.error("[%s] - %s", self.address, text)
         self._ended = True
         if not isinstance(error, ServerError):
             self._flush()
@@ -130,6 +133,7 @@ class ClientConnection(asyncio.Protocol):
         self._set_timer("linger", LINGER, self._transport.abort)
 
     def _set_heartbeat(self, interval: float) -> None:
+        self._heartbeat_interval = interval
         for name in ("heartbeat", "read"):
             self._cancel_timer(name)
         if interval > 0:
@@ -141,13 +145,13 @@ class ClientConnection(asyncio.Protocol):
             return
         self.client.protocol.send_heartbeat()
         self._flush()
-        self._set_timer("heartbeat", self.client.settings.heartbeat_interval, self._beat)
+        self._set_timer("heartbeat", self._heartbeat_interval, self._beat)
 
     def _read_timed_out(self) -> None:
         """No command for two heartbeat intervals; inside a body the client is told (nsqd-tcp section 3)."""
-        left = self._last_command + 2 * self.client.settings.heartbeat_interval - self._loop.time()
         if self._ended:
             return
+        left = self._last_command + 2 * self._heartbeat_interval - self._loop.time()
         if left > 0:
             self._set_timer("read", left, self._read_timed_out)
             return
