@@ -83,8 +83,9 @@ async def _expect_ok(stream: IOStream, protocol: ClientProtocol[M]) -> None:
 
 
 async def _response(stream: IOStream, protocol: ClientProtocol[M]) -> bytes:
-    events = protocol.receive_data(b"")
+    data = b""  # at first what earlier reads left over
     while True:
+        events = protocol.receive_data(data)
         for event in events:
             if isinstance(event, ErrorResponse):
                 raise event.error
@@ -94,4 +95,5 @@ async def _response(stream: IOStream, protocol: ClientProtocol[M]) -> bytes:
                 return event.data
             if not isinstance(event, Heartbeat):
                 raise ProtocolError("nsqd sent a message before the subscription")
-        events = protocol.receive_data(await stream.read_bytes(_READ_SIZE, partial=True))
+        # Behind a heartbeat the answer may be here already.
+        data = b"" if events else await stream.read_bytes(_READ_SIZE, partial=True)
