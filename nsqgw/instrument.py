@@ -103,3 +103,15 @@ def to_logging(fact: Fact) -> None:
         logger.warning("backing off, level %d: no deliveries for %.1f s", fact.level, fact.pause)
     else:
         logger.info("recovered, back to full speed")
+
+
+def guarded(on_fact: OnFact) -> OnFact:
+    """The same, except that what it raises is logged: who only listens must not stop the work."""
+
+    def report(fact: Fact) -> None:
+        try:
+            on_fact(fact)
+        except Exception:
+            logger.exception("on_fact failed for %s", fact)
+
+    return report

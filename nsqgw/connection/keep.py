@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 
 from nsqgw.config import ConnectionConfig
@@ -10,6 +11,8 @@ from nsqgw.connection.connection import Connection, connect
 from nsqgw.connection.reconnect import ReconnectDelay
 from nsqgw.errors import NSQError
 from nsqgw.instrument import ConnectFailed, OnFact
+
+logger = logging.getLogger(__name__)
 
 
 async def keep_connected(
@@ -34,6 +37,8 @@ async def keep_connected(
         else:
             try:
                 await serve(connection)
+            except Exception:  # a mistake of ours or of a handler must not end the address for good
+                logger.exception("serving %s failed", address)
             finally:
                 connection.close()
             pause = delay.next()

@@ -20,7 +20,7 @@ from nsqgw.consumer.sources import Sources
 from nsqgw.consumer.stats import ConsumerStats, Totals
 from nsqgw.consumer.subscription import Subscription
 from nsqgw.errors import Closed, ConfigError, NotConnected, NSQError, ServerError
-from nsqgw.instrument import Connected, Disconnected, HandlerFailed, OnFact, ServerRefused, to_logging
+from nsqgw.instrument import Connected, Disconnected, HandlerFailed, OnFact, ServerRefused, guarded, to_logging
 from nsqgw.message import Message
 from nsqgw.protocol.names import check_channel, check_topic
 
@@ -65,7 +65,7 @@ class Consumer:
             raise ConfigError("give handler or batch_handler, not both")
         self._handler = handler
         self._batch_handler = batch_handler
-        self._on_fact = on_fact
+        self._on_fact = guarded(on_fact)
         self._totals = Totals()
         self._started = False
         self._stopping = False

@@ -22,7 +22,7 @@ from nsqgw.errors import (
     NotConnected,
     PublishError,
 )
-from nsqgw.instrument import OnFact, to_logging
+from nsqgw.instrument import OnFact, guarded, to_logging
 from nsqgw.producer.pool import Pool
 from nsqgw.producer.window import Window
 from nsqgw.protocol.commands import encode_dpub, encode_mpub
@@ -71,7 +71,7 @@ class Producer:
             parse_address(address)
         if not self._addresses:
             raise ConfigError("nsqd_tcp_addresses is empty: name at least one nsqd")
-        self._on_fact = on_fact
+        self._on_fact = guarded(on_fact)
         self._max_message_size = self.config.max_message_size
         self._window = Window(self.config.max_outstanding, self.config.max_outstanding_bytes)
         self._enter = self._window.try_enter

@@ -277,5 +277,10 @@ class ScriptedNsqd:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
-        await session.serve()
+        with contextlib.suppress(asyncio.CancelledError):  # by `stop`
+            await session.serve()
         self._tasks.discard(task)
+
+
+QUICK: dict[str, Any] = {"reconnect_min_delay": 0.01, "reconnect_max_delay": 0.05}
+"""Options of a consumer or producer under test: it tries again at once."""
