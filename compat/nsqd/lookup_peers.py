@@ -165,14 +165,12 @@ class _Peer:
         self._wake.set()
 
     async def _run(self) -> None:
-        clock = asyncio.get_running_loop().time
         try:
             while True:
-                started = clock()
-                await self._converse()
+                lasted = await self._converse()
                 self.tried.set()
-                # What had lasted is replaced at once; an nsqlookupd that is not there gets its time.
-                if clock() - started < self._ping_interval:
+                # A connection that had lasted is replaced at once; who refuses is not asked in a hurry.
+                if lasted < OPERATION_TIMEOUT:
                     await self._pause()
         finally:
             self.tried.set()
@@ -184,14 +182,17 @@ class _Peer:
         self._wake = Wake()
         await self._wake.sleep(self._ping_interval - shortest)
 
-    async def _converse(self) -> None:
-        """One connection from its beginning to its end."""
+    async def _converse(self) -> float:
+        """One connection from its beginning to its end; how long it was of use, in seconds."""
+        clock = asyncio.get_running_loop().time
+        used_from: float | None = None
         logger.info("LOOKUP connecting to %s", self._address)
         stream: IOStream | None = None
         try:
             stream = await open_stream(self._address, OPERATION_TIMEOUT)
             stream.set_close_callback(self._wake.set)
             await self._introduce(stream)
+            used_from = clock()
             await self._keep_up_to_date(stream)
         except NSQError as error:
             logger.error("LOOKUPD(%s): %s", self._address, error)
@@ -201,6 +202,7 @@ class _Peer:
             self._connected = False
             self._pending.clear()
             self.http_address = ""
+        return 0.0 if used_from is None else clock() - used_from
 
     async def _introduce(self, stream: IOStream) -> None:
         self._responses = ResponseReader()
