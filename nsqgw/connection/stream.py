@@ -27,7 +27,7 @@ async def open_stream(address: str, timeout: float) -> IOStream:
         raise ConnectionFailed(f"{address}: no connection within {timeout:g} s") from error
     except StreamClosedError as error:
         raise ConnectionFailed(f"{address}: {_cause(error.real_error or error)}") from error
-    except OSError as error:
+    except (OSError, ValueError) as error:  # a ValueError for a name that no resolver takes, such as a..b
         raise ConnectionFailed(f"{address}: {_cause(error)}") from error
     stream.set_nodelay(True)
     return stream

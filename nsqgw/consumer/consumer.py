@@ -20,7 +20,15 @@ from nsqgw.consumer.sources import Sources
 from nsqgw.consumer.stats import ConsumerStats, Totals
 from nsqgw.consumer.subscription import Subscription
 from nsqgw.errors import Closed, ConfigError, NotConnected, NSQError, ServerError
-from nsqgw.instrument import Connected, Disconnected, HandlerFailed, OnFact, ServerRefused, guarded, to_logging
+from nsqgw.instrument import (
+    Connected,
+    Disconnected,
+    HandlerFailed,
+    OnFact,
+    ServerRefused,
+    guarded,
+    to_logging,
+)
 from nsqgw.message import Message
 from nsqgw.protocol.names import check_channel, check_topic
 
