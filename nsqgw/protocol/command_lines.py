@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from nsqgw.errors import BadChannel, BadTopic, Invalid
 from nsqgw.protocol.command_bodies import BatchBody, SizedBody, document_body, message_body
-from nsqgw.protocol.commands import Auth, Cls, Command, Dpub, Fin, Identify, Nop, Pub, Rdy, Req, Sub, Touch
+from nsqgw.protocol.commands import Auth, Cls, Command, Dpub, Fins, Identify, Nop, Pubs, Rdy, Req, Sub, Touch
 from nsqgw.protocol.frames import MESSAGE_ID_LENGTH
 from nsqgw.protocol.limits import ServerLimits, milliseconds
 from nsqgw.protocol.names import is_valid_name
@@ -72,7 +72,7 @@ def _rdy(params: Params, limits: ServerLimits) -> Command:
 
 
 def _fin(params: Params, limits: ServerLimits) -> Command:
-    return Fin(_message_id("FIN", params, 1))
+    return Fins([_message_id("FIN", params, 1)])
 
 
 def _req(params: Params, limits: ServerLimits) -> Command:
@@ -99,7 +99,7 @@ def _pub(params: Params, limits: ServerLimits) -> Body:
     if not params:
         raise Invalid("PUB insufficient number of parameters")
     topic = _topic("PUB", params[0])
-    return message_body("PUB", limits, lambda body: Pub(topic, body))
+    return message_body("PUB", limits, lambda body: Pubs(topic, [body]))
 
 
 def _dpub(params: Params, limits: ServerLimits) -> Body:

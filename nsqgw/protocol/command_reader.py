@@ -1,9 +1,9 @@
 """Bytes from a client become commands, however they are cut (nsqd-tcp section 3).
 
-`read` goes over everything that has arrived and yields whole commands in one list. FIN and PUB, of which
-there are as many as messages, have a short way; the rest is parsed in command_lines. What is incomplete
-is kept in pieces and looked at again when enough has come, so a body in one-byte pieces costs linear
-time, and never more than the announced, already checked size is held.
+`read` goes over everything that has arrived and yields whole commands in one list. Runs of FINs and PUBs
+have a short way; the rest is parsed in command_lines. What is incomplete is kept and looked at again when
+enough has come, so a body in one-byte pieces costs linear time, and never more than the announced, already
+checked size is held.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import struct
 from nsqgw.errors import FrameTooBig, NSQError
 from nsqgw.protocol.command_bodies import BatchBody, SizedBody
 from nsqgw.protocol.command_lines import Body, parse_line, valid_name
-from nsqgw.protocol.commands import Command, Fin, Identify, Pub
+from nsqgw.protocol.commands import Command, Fins, Identify, Pubs
 from nsqgw.protocol.limits import ServerLimits
 from nsqgw.protocol.names import MAX_NAME_LENGTH
 from nsqgw.protocol.session import ClientState, Session
@@ -118,26 +118,37 @@ class CommandReader:
         run = _FINS.match(data, position)
         if run is None:
             return position
-        commands += [Fin(data[at : at + 16]) for at in range(position + _FIN_ID_AT, run.end(), _FIN_LENGTH)]
-        return run.end()
+        stop = run.end()
+        commands.append(Fins([data[at : at + 16] for at in range(position + _FIN_ID_AT, stop, _FIN_LENGTH)]))
+        return stop
 
     def _read_pubs(self, data: bytes, position: int, commands: list[Command]) -> int:
         """Take the whole PUBs that lie at `position`, as far as nothing is wrong with them."""
         if self._session.tls_missing:
             return position
-        end, longest = len(data), self._limits.max_msg_size
-        unpack_from, append = _INT32.unpack_from, commands.append
-        head, topic = b"", ""  # the line of the PUB before: most producers repeat it
         while data.startswith(b"PUB ", position):
-            if not head or not data.startswith(head, position):
-                head = data[position : data.find(b"\n", position, position + _LONGEST_PUB_LINE) + 1]
-                topic = valid_name(head[4:-1]) or ""
-            body = position + len(head) + _INT32.size
-            if not topic or body > end:
+            line = data[position : data.find(b"\n", position, position + _LONGEST_PUB_LINE) + 1]
+            topic = valid_name(line[4:-1])
+            if topic is None:
+                break
+            bodies, position = self._read_bodies(data, position, line)
+            if not bodies:
+                break
+            commands.append(Pubs(topic, bodies))
+        return position
+
+    def _read_bodies(self, data: bytes, position: int, line: bytes) -> tuple[list[bytes], int]:
+        """The bodies of all whole PUBs in a row that begin with `line`, and the position after them."""
+        bodies: list[bytes] = []
+        end, longest, head = len(data), self._limits.max_msg_size, len(line) + _INT32.size
+        unpack_from, append = _INT32.unpack_from, bodies.append
+        while data.startswith(line, position):
+            body = position + head
+            if body > end:
                 break
             (size,) = unpack_from(data, body - _INT32.size)
             if not 0 < size <= longest or body + size > end:
                 break
             position = body + size
-            append(Pub(topic, data[body:position]))
-        return position
+            append(data[body:position])
+        return bodies, position

@@ -2,6 +2,9 @@
 
 The values are what the server's command reader yields and what tests compare; the `encode_*`
 functions are what the client's hot paths call. Names are checked by the caller, once, not per command.
+
+FIN and PUB, of which there are as many as messages, are runs: what stood next to each other in one read is
+one value, so that everything behind the reader pays per read and not per message.
 """
 
 from __future__ import annotations
@@ -125,13 +128,13 @@ class Rdy:
 
 
 @dataclass(frozen=True, slots=True)
-class Fin:
-    """FIN of a message."""
+class Fins:
+    """FINs of one or more messages in a row."""
 
-    message_id: bytes
+    message_ids: list[bytes]
 
     def encode(self) -> bytes:
-        return encode_fin(self.message_id)
+        return encode_fins(self.message_ids)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,14 +175,14 @@ class Nop:
 
 
 @dataclass(frozen=True, slots=True)
-class Pub:
-    """PUB of one message."""
+class Pubs:
+    """PUBs of one or more messages in a row to one topic."""
 
     topic: str
-    body: bytes
+    bodies: list[bytes]
 
     def encode(self) -> bytes:
-        return encode_pub(self.topic, self.body)
+        return b"".join(encode_pub(self.topic, body) for body in self.bodies)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,4 +208,4 @@ class Mpub:
         return encode_mpub(self.topic, self.bodies)
 
 
-Command = Identify | Auth | Sub | Rdy | Fin | Req | Touch | Cls | Nop | Pub | Dpub | Mpub
+Command = Identify | Auth | Sub | Rdy | Fins | Req | Touch | Cls | Nop | Pubs | Dpub | Mpub

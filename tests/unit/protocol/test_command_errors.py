@@ -8,7 +8,7 @@ import pytest
 
 from nsqgw.errors import FrameTooBig, NSQError
 from nsqgw.protocol.command_reader import CommandReader
-from nsqgw.protocol.commands import Command, Fin, Nop, Pub, Rdy, Req, Sub
+from nsqgw.protocol.commands import Command, Fins, Nop, Pubs, Rdy, Req, Sub
 from nsqgw.protocol.limits import ServerLimits
 from nsqgw.protocol.session import ClientState, Session
 
@@ -154,12 +154,15 @@ def test_sub_needs_heartbeats_before_it_needs_parameters() -> None:
 
 def test_what_comes_before_a_mistake_counts_and_what_comes_after_does_not() -> None:
     commands, error = read(b"NOP\nPUB t\n" + size(1) + b"x" + b"PUB t\n" + size(0) + b"NOP\n")
-    assert commands == [Nop(), Pub("t", b"x")]
+    assert commands == [Nop(), Pubs("t", [b"x"])]
     assert str(error) == "E_BAD_MESSAGE PUB invalid message body size 0"
 
 
 def test_the_line_may_end_in_crlf_and_hold_surplus_words() -> None:
-    assert read(b"SUB t c more\r\nRDY\r\nFIN " + ID + b" more\n") == ([Sub("t", "c"), Rdy(1), Fin(ID)], None)
+    assert read(b"SUB t c more\r\nRDY\r\nFIN " + ID + b" more\n") == (
+        [Sub("t", "c"), Rdy(1), Fins([ID])],
+        None,
+    )
 
 
 def test_an_empty_number_is_zero() -> None:

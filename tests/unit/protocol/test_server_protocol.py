@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nsqgw.errors import BadProtocol, FinFailed, IdentifyFailed, NSQError, ProtocolError
-from nsqgw.protocol.commands import Identify, Nop, Pub, encode_identify, encode_pub
+from nsqgw.protocol.commands import Identify, Nop, Pubs, encode_identify, encode_pub
 from nsqgw.protocol.compression import Deflate
 from nsqgw.protocol.limits import ServerLimits
 from nsqgw.protocol.negotiation import Negotiation
@@ -51,7 +51,7 @@ def test_identify_becomes_a_negotiation_in_its_place(protocol: ServerProtocol) -
     before, negotiation, after = protocol.receive_data(
         b"  V2" + encode_pub("t", b"x") + encode_identify(b"{}") + encode_pub("t", b"y")
     )
-    assert (before, after) == (Pub("t", b"x"), Pub("t", b"y"))
+    assert (before, after) == (Pubs("t", [b"x"]), Pubs("t", [b"y"]))
     assert isinstance(negotiation, Negotiation)
     protocol.accept(negotiation)
     assert protocol.data_to_send() == b"\0\0\0\6\0\0\0\0OK"
