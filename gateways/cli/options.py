@@ -1,8 +1,8 @@
-"""What the subcommands' options share: value types with one-line errors, and flags with one or two dashes."""
+"""The types of the subcommands' options; a bad value is a usage error of one line."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -40,33 +40,3 @@ DURATION = Parsed("duration", parse_duration)
 SIZE = Parsed("size", parse_size)
 TOPIC = Parsed("topic", check_topic)
 CHANNEL = Parsed("channel", check_channel)
-
-
-class GoFlagsCommand(click.Command):
-    """A command whose options are also taken as Go programs write them.
-
-    `-tcp-address=x` stands for `--tcp-address=x`, `-verbose=true` for `--verbose`; `--verbose=false` leaves a
-    flag off.
-    """
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Bring Go's spellings into click's, then parse."""
-        options = [param for param in self.get_params(ctx) if isinstance(param, click.Option)]
-        names = {name: option for option in options for name in option.opts + option.secondary_opts}
-        return super().parse_args(ctx, _with_two_dashes(args, names))
-
-
-def _with_two_dashes(args: Sequence[str], options: dict[str, click.Option]) -> list[str]:
-    result: list[str] = []
-    for position, arg in enumerate(args):
-        if arg == "--":
-            return result + list(args[position:])
-        name, equals, value = arg.partition("=")
-        if name not in options and f"-{name}" in options:
-            name = f"-{name}"
-        option = options.get(name)
-        if option is not None and option.is_flag and equals and value in ("true", "false"):
-            result += [name] if value == "true" else option.secondary_opts[:1]
-        else:
-            result.append(name + equals + value)
-    return result

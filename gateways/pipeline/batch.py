@@ -67,7 +67,7 @@ class Batcher:
     """The open batch. `encode` and `event_overhead` are the sink's, so sizes are what really travels."""
 
     def __init__(
-        self, limits: BatchLimits, encode: Callable[[bytes], bytes] = bytes, event_overhead: int = 0
+        self, limits: BatchLimits, encode: Callable[[Message], bytes], event_overhead: int = 0
     ) -> None:
         self._limits = limits
         self._encode = encode
@@ -90,7 +90,7 @@ class Batcher:
         limits = self._limits
         batch = self._open
         for message in messages:
-            event = self._encode(message.body)
+            event = self._encode(message)
             size = len(event) + self._event_overhead
             if batch.messages and batch.size + size > limits.max_bytes:
                 full.append(batch)

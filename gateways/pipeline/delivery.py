@@ -157,10 +157,10 @@ class Delivery:
         self._counters.batches[outcome.fate.value] += 1
         where = self._sink.describe()
         if outcome.fate is Fate.CONFIRMED:
-            if self.trouble is not None:
+            self._backoff.succeeded(started)
+            if self.trouble is not None and not self._backoff.failing:
                 logger.info("%s: delivering again", where)
-            self._backoff.succeeded()
-            self.trouble = None
+                self.trouble = None
             return
         now = self._clock()
         self._backoff.failed(started, now, outcome.retry_after)

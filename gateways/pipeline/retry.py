@@ -64,10 +64,11 @@ class Backoff:
         if retry_after is not None:
             self._not_before = now + min(max(0.0, retry_after), policy.max_retry_after)
 
-    def succeeded(self) -> None:
-        """A try has passed: full speed."""
-        self._failures = 0
-        self._not_before = 0.0
+    def succeeded(self, started: float) -> None:
+        """A try that began at `started` has passed: full speed, unless the endpoint failed since it began."""
+        if started >= self._failed_at:
+            self._failures = 0
+            self._not_before = 0.0
 
 
 def requeue_delay(attempts: int, random: Random) -> float:

@@ -15,6 +15,7 @@ from nsqgw.errors import NSQError
 
 if TYPE_CHECKING:
     from gateways.pipeline.batch import Batch
+    from nsqgw.message import Message
 
 
 class Fate(enum.Enum):
@@ -71,7 +72,7 @@ class Sink(Protocol):
     async def open(self) -> None:
         """Get ready. Raises SinkUnusable when a person has to mend something first."""
 
-    def encode(self, body: bytes) -> bytes:
+    def encode(self, message: Message) -> bytes:
         """The bytes that stand for one message in a batch, framing left out. Never fails."""
 
     async def send(self, batch: Batch) -> Outcome:

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Coroutine, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from nsqgw.errors import NSQError
+from nsqgw.errors import DeadlineExceeded, NSQError
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
@@ -106,10 +106,11 @@ class _Life:
                     admin = _open_admin_port(admin_address, self._service, self.ready)
                 await self._work()
             except (NSQError, OSError) as error:
-                code = self._fail(str(error))
-            code = await self._drain() or code
-            if admin is not None:
-                await _within(admin.close(), ADMIN_TIMEOUT)
+                code = self._fail(error)
+            finally:
+                code = await self._drain() or code
+                if admin is not None:
+                    await _within(admin.close(), ADMIN_TIMEOUT)
         return code
 
     def ready(self) -> str | None:
@@ -155,14 +156,14 @@ class _Life:
             await _cancel(task)
             if self._forced_by:
                 return EXIT_SIGNAL_BASE + self._forced_by
-            return self._fail(f"gave up the drain after {self._drain_timeout:g}s")
+            return self._fail(DeadlineExceeded(f"gave up the drain after {self._drain_timeout:g}s"))
         error = task.exception()
         if error is None:
             if was_running:
                 logger.info("%s stopped", self._service.name)
             return EXIT_OK
         if isinstance(error, NSQError | OSError):
-            return self._fail(str(error))
+            return self._fail(error)
         raise error
 
     def _signalled(self, number: signal.Signals) -> None:
@@ -176,7 +177,8 @@ class _Life:
         self._forced_by = number
         self._force.set()
 
-    def _fail(self, text: str) -> int:
+    def _fail(self, error: Exception) -> int:
+        text = " ".join(str(error).split()) or type(error).__name__
         print(f"{self._service.name}: {text}", file=sys.stderr)
         return EXIT_FAILED
 

@@ -44,7 +44,14 @@ class Nsqgw:
 
     def wait_for(self, pattern: str) -> str:
         """The first match of `pattern` in the log (its first group if it has one), once it is there."""
-        found = eventually(lambda: re.search(pattern, self.log), what=f"{pattern!r} in {self._log}")
+
+        def look() -> re.Match[str] | None:
+            ended = self.process.poll() is not None
+            found = re.search(pattern, self.log)
+            assert found or not ended, f"ended without {pattern!r}:\n{self.log}"
+            return found
+
+        found = eventually(look)
         assert found is not None
         return found[found.re.groups and 1]
 

@@ -108,8 +108,8 @@ class ScriptedSink:
     async def open(self) -> None:
         """Always open."""
 
-    def encode(self, body: bytes) -> bytes:
-        return body
+    def encode(self, message: Message) -> bytes:
+        return message.body
 
     async def send(self, batch: Batch) -> Outcome:
         self.tried.append(list(batch.events))

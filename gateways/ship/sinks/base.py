@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 from gateways.pipeline.batch import Batch
 from gateways.pipeline.sink import CONFIRMED, Fate, Outcome
 from gateways.ship.sinks.lane import Lane
+from nsqgw.message import Message
 
 
 class LineSink(abc.ABC):
@@ -26,9 +27,9 @@ class LineSink(abc.ABC):
         self._lane = Lane(f"sink {self.name}")
         await self._lane.submit(self._open)
 
-    def encode(self, body: bytes) -> bytes:
+    def encode(self, message: Message) -> bytes:
         """The body itself."""
-        return body
+        return message.body
 
     async def send(self, batch: Batch) -> Outcome:
         """Write the batch; confirmed once `_write` has returned.

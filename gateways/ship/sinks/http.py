@@ -17,6 +17,7 @@ from gateways.pipeline.batch import Batch
 from gateways.pipeline.sink import CONFIRMED, Fate, Outcome
 from gateways.ship.sinks.ndjson import ndjson_line
 from nsqgw.config import USER_AGENT
+from nsqgw.message import Message
 from nsqgw.service.settings import mask_url
 
 CONTENT_TYPE = "application/x-ndjson"
@@ -49,9 +50,9 @@ class HttpSink:
             force_instance=True, max_clients=self._concurrency, max_body_size=_MAX_ANSWER_BYTES
         )
 
-    def encode(self, body: bytes) -> bytes:
+    def encode(self, message: Message) -> bytes:
         """One line; see `ndjson_line`."""
-        return ndjson_line(body)
+        return ndjson_line(message.body)
 
     async def send(self, batch: Batch) -> Outcome:
         """POST the batch and say what the answer means."""

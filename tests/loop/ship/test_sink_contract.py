@@ -14,7 +14,7 @@ from gateways.pipeline.sink import CONFIRMED, Sink
 from gateways.ship.sinks.file import FileSink
 from gateways.ship.sinks.http import HttpSink
 from gateways.ship.sinks.stdout import StdoutSink
-from harness.pipeline import make_batch
+from harness.pipeline import RecordingOrigin, make_batch, make_messages
 from harness.sinks import LogService
 
 BODIES = [b"plain", b'{"a":1}', b"\xff\x00binary", "naïve ☃".encode(), b"x" * 100_000, b" "]
@@ -47,7 +47,7 @@ async def subject(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
 async def test_a_confirmed_batch_has_arrived_in_order(subject: Subject) -> None:
     sink = subject.sink
     await sink.open()
-    events = [sink.encode(body) for body in BODIES]
+    events = [sink.encode(message) for message in make_messages(BODIES, RecordingOrigin())]
     assert await sink.send(make_batch(events)) is CONFIRMED
     assert subject.lines() == events
     await sink.close()
@@ -65,7 +65,8 @@ async def test_batches_sent_at_once_do_not_mix(subject: Subject) -> None:
 
 
 async def test_an_event_is_one_line_wherever_the_sink_promises_it(subject: Subject) -> None:
-    event = subject.sink.encode(b"two\nlines")
+    (message,) = make_messages([b"two\nlines"], RecordingOrigin())
+    event = subject.sink.encode(message)
     assert (
         event == b"two\nlines"
         if subject.sink.name in ("file", "stdout")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,7 +18,7 @@ BODIES = st.lists(st.binary(max_size=30), max_size=60)
 def test_batches_are_the_stream_in_pieces(
     chunks: list[list[bytes]], max_messages: int, max_bytes: int, overhead: int
 ) -> None:
-    batcher = Batcher(BatchLimits(max_messages, max_bytes, 1.0), event_overhead=overhead)
+    batcher = Batcher(BatchLimits(max_messages, max_bytes, 1.0), attrgetter("body"), overhead)
     batches = []
     for now, bodies in enumerate(chunks):
         batches += batcher.add(make_messages(bodies, RecordingOrigin()), float(now))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 import pytest
 
 from gateways.pipeline.batch import Batcher, BatchLimits
@@ -14,7 +16,7 @@ ORIGIN = RecordingOrigin()
 def batcher(
     max_messages: int = 100, max_bytes: int = 1000, max_age: float = 1.0, overhead: int = 0
 ) -> Batcher:
-    return Batcher(BatchLimits(max_messages, max_bytes, max_age), event_overhead=overhead)
+    return Batcher(BatchLimits(max_messages, max_bytes, max_age), attrgetter("body"), overhead)
 
 
 def test_a_batch_is_cut_when_it_has_max_messages() -> None:
@@ -53,7 +55,7 @@ def test_the_age_counts_from_the_first_message() -> None:
 
 
 def test_sizes_are_those_of_the_encoded_events() -> None:
-    subject = Batcher(BatchLimits(), encode=lambda body: body * 3, event_overhead=2)
+    subject = Batcher(BatchLimits(), encode=lambda message: message.body * 3, event_overhead=2)
     subject.add(make_messages([b"ab"], ORIGIN), now=0.0)
     assert subject.open is not None
     assert subject.open.events == [b"ababab"]

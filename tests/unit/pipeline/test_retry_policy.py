@@ -43,11 +43,19 @@ def test_a_success_ends_the_pause_and_starts_over() -> None:
     subject = backoff()
     subject.failed(started=0.0, now=0.0)
     subject.failed(started=1.0, now=1.0)
-    subject.succeeded()
+    subject.succeeded(started=3.0)
     assert not subject.failing
     assert subject.delay(1.0) == 0.0
     subject.failed(started=2.0, now=2.0)
     assert subject.delay(2.0) == 1.0
+
+
+def test_a_success_from_before_the_failure_says_nothing_about_now() -> None:
+    subject = backoff()
+    subject.failed(started=0.0, now=5.0, retry_after=30.0)
+    subject.succeeded(started=4.0)
+    assert subject.failing
+    assert subject.delay(5.0) == 30.0
 
 
 @pytest.mark.parametrize(("asked", "waited"), [(30.0, 30.0), (0.0, 0.0), (3600.0, 60.0), (-5.0, 0.0)])
