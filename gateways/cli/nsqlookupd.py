@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable
-from dataclasses import asdict
-from typing import TYPE_CHECKING
 
 import click
 
-from compat.go_logs import log_to_stderr
 from compat.nsqlookupd import Nsqlookupd, NsqlookupdOptions
 from compat.nsqlookupd.metrics import directory_metrics
+from gateways.cli.daemon import admin_address_option, run_daemon
 from gateways.cli.go_flags import (
     LOG_LEVEL,
     GoCommand,
@@ -20,37 +17,7 @@ from gateways.cli.go_flags import (
     duration_option,
     version_option,
 )
-from gateways.cli.options import ADDRESS, OPTIONAL_ADDRESS
-from nsqgw.service.lifecycle import run
-
-if TYPE_CHECKING:
-    from prometheus_client import Metric
-
-DRAIN_TIMEOUT = 10.0
-
-
-class NsqlookupdService:
-    """The directory as a service of `nsqgw.service`."""
-
-    name = "nsqgw nsqlookupd"
-
-    def __init__(self, options: NsqlookupdOptions) -> None:
-        self._lookupd = Nsqlookupd(options)
-
-    async def start(self) -> None:
-        await self._lookupd.start()
-
-    async def stop(self) -> None:
-        await self._lookupd.stop()
-
-    def ready(self) -> str | None:
-        return None
-
-    def metrics(self) -> Iterable[Metric]:
-        return directory_metrics(self._lookupd)
-
-    def settings(self) -> dict[str, object]:
-        return asdict(self._lookupd.options)
+from gateways.cli.options import ADDRESS
 
 
 @click.command(cls=GoCommand, name="nsqlookupd", context_settings={"help_option_names": ["-h", "--help"]})
@@ -73,12 +40,7 @@ class NsqlookupdService:
 )
 @duration_option("--inactive-producer-timeout", "5m0s", "An nsqd that did not ping for so long is hidden.")
 @duration_option("--tombstone-lifetime", "45s", "How long a tombstone hides an nsqd for a topic.")
-@click.option(
-    "--admin-address",
-    type=OPTIONAL_ADDRESS,
-    default="",
-    help="host:port for /ping, /ready, /metrics and /config; none by default.",
-)
+@admin_address_option
 def command(
     log_level: str,
     log_prefix: str,
@@ -101,5 +63,11 @@ def command(
         inactive_producer_timeout=inactive_producer_timeout,
         tombstone_lifetime=tombstone_lifetime,
     )
-    log_to_stderr(log_prefix, log_level)
-    return run(NsqlookupdService(options), admin_address=admin_address, drain_timeout=DRAIN_TIMEOUT)
+    return run_daemon(
+        "nsqgw nsqlookupd",
+        Nsqlookupd(options),
+        directory_metrics,
+        log_prefix=log_prefix,
+        log_level=log_level,
+        admin_address=admin_address,
+    )
