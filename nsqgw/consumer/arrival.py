@@ -85,6 +85,5 @@ class Arrival:
     def _check_open(self, message: Message) -> None:
         if self.subscription.closed:
             raise MessageGone(
-                f"{message}: the connection to {self.nsqd_address} is closed, "
-                "nsqd will deliver it again"
+                f"{message}: the connection to {self.nsqd_address} is closed, nsqd will deliver it again"
             )

@@ -90,9 +90,8 @@ class Consumer:
         self._closed = asyncio.Event()
         self._connected = asyncio.Event()
         self._flow = Flow(self.config, self._on_fact)
-        concurrency = self.config.concurrency or max(1, self.config.max_in_flight)
         self._dispatch: Dispatch = dispatch_for(
-            self._handler, self._batch_handler, concurrency, self._handler_failed
+            self._handler, self._batch_handler, self._concurrency, self._handler_failed
         )
         self._sources = Sources(
             self.topic, self._nsqds, self._lookupds, self.config, self._serve, self._on_fact
@@ -117,9 +116,11 @@ class Consumer:
         try:
             await self._drain(self.config.drain_timeout if timeout is None else timeout)
         finally:
-            await self._dispatch.close()
-            await self._sources.close()
-            self._closed.set()
+            try:
+                await self._dispatch.close()
+            finally:
+                await self._sources.close()
+                self._closed.set()
 
     async def wait_closed(self) -> None:
         """Until the consumer has stopped."""
@@ -265,6 +266,7 @@ class Consumer:
 
     async def _drain(self, timeout: float) -> None:
         subscriptions = self._flow.subscriptions
+        self._flow.close()
         for subscription in subscriptions:
             subscription.stop_receiving()
         await self._sources.stop_connecting()
@@ -278,7 +280,6 @@ class Consumer:
             for subscription in subscriptions:
                 subscription.requeue_unanswered()
         finally:
-            self._flow.close()
             if self._touch_timer is not None:
                 self._touch_timer.cancel()
         await asyncio.gather(*(subscription.hang_up() for subscription in subscriptions))
@@ -289,7 +290,10 @@ class Consumer:
             raise ConfigError("messages go to the handler; leave it out to iterate over the consumer")
         return self._dispatch
 
-    def _handler_failed(self, error: Exception, messages: Sequence[Message]) -> None:
+    def _concurrency(self) -> int:
+        return self.config.concurrency or max(1, self.config.max_in_flight)
+
+    def _handler_failed(self, error: BaseException, messages: Sequence[Message]) -> None:
         self._on_fact(HandlerFailed(error, tuple(messages)))
 
     def _touch(self, interval: float) -> None:

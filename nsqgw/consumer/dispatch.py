@@ -7,6 +7,7 @@ come from one read, so their answers are sent together.
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -22,7 +23,10 @@ Handler = Callable[[Message], Any]
 BatchHandler = Callable[[Sequence[Message]], Any]
 """The same for all messages of a read at once."""
 
-ReportFailure = Callable[[Exception, Sequence[Message]], None]
+FAILURES = (Exception, asyncio.CancelledError)
+"""What gives the messages of a sync handler back; CancelledError there is the result of some cancelled task."""
+
+ReportFailure = Callable[[BaseException, Sequence[Message]], None]
 
 
 class Dispatch(Protocol):
@@ -39,7 +43,10 @@ class Dispatch(Protocol):
 
 
 def dispatch_for(
-    handler: Handler | None, batch_handler: BatchHandler | None, concurrency: int, report: ReportFailure
+    handler: Handler | None,
+    batch_handler: BatchHandler | None,
+    concurrency: Callable[[], int],
+    report: ReportFailure,
 ) -> Dispatch:
     """The dispatch that suits the handler: by message or batch, sync or async; an inbox without any."""
     if batch_handler is not None:
@@ -70,8 +77,10 @@ class SyncDispatch:
         try:
             for message in messages:
                 try:
-                    handler(message)
-                except Exception as error:  # noqa: BLE001  # whatever a handler raises gives the message back
+                    result = handler(message)
+                    if result is not None:
+                        refuse_awaitable(result)
+                except FAILURES as error:
                     give_back([message], error, self._report)
                 else:
                     if not message.answered:
@@ -91,7 +100,7 @@ class SyncDispatch:
 class AsyncDispatch:
     """Runs an async handler on long-lived workers, at most `concurrency` at once."""
 
-    def __init__(self, handler: Handler, concurrency: int, report: ReportFailure) -> None:
+    def __init__(self, handler: Handler, concurrency: Callable[[], int], report: ReportFailure) -> None:
         self._handler = handler
         self._report = report
         self._pool: WorkerPool[Message] = WorkerPool(self._handle, concurrency)
@@ -108,6 +117,11 @@ class AsyncDispatch:
     async def _handle(self, message: Message) -> None:
         try:
             await self._handler(message)
+        except asyncio.CancelledError as error:
+            # Something it waited for was cancelled, or the worker itself is, because the pool closes.
+            if self._pool.closing:
+                raise
+            give_back([message], error, self._report)
         except Exception as error:  # noqa: BLE001  # whatever a handler raises gives the message back
             give_back([message], error, self._report)
         else:
@@ -119,7 +133,7 @@ class AsyncDispatch:
 class BatchDispatch:
     """Hands over all messages of a read in one call, sync or async."""
 
-    def __init__(self, handler: BatchHandler, concurrency: int, report: ReportFailure) -> None:
+    def __init__(self, handler: BatchHandler, concurrency: Callable[[], int], report: ReportFailure) -> None:
         self._handler = handler
         self._report = report
         self._pool: WorkerPool[list[Message]] | None = None
@@ -131,8 +145,8 @@ class BatchDispatch:
             self._pool.put_all([messages])
             return
         try:
-            self._handler(messages)
-        except Exception as error:  # noqa: BLE001  # whatever a handler raises gives the messages back
+            refuse_awaitable(self._handler(messages))
+        except FAILURES as error:
             give_back(messages, error, self._report)
         else:
             finish_rest(messages)
@@ -149,10 +163,24 @@ class BatchDispatch:
     async def _handle_async(self, messages: list[Message]) -> None:
         try:
             await self._handler(messages)
+        except asyncio.CancelledError as error:
+            if self._pool is None or self._pool.closing:
+                raise
+            give_back(messages, error, self._report)
         except Exception as error:  # noqa: BLE001  # whatever a handler raises gives the messages back
             give_back(messages, error, self._report)
         else:
             finish_rest(messages)
+
+
+def refuse_awaitable(result: object) -> None:
+    """TypeError when a handler that counts as sync returned work nobody will do: finishing would lose it."""
+    if inspect.isawaitable(result):
+        if inspect.iscoroutine(result):
+            result.close()
+        raise TypeError(
+            "the handler returned an awaitable; make it an 'async def' function to have it awaited"
+        )
 
 
 def arrival_of(message: Message) -> Arrival:
@@ -173,7 +201,7 @@ def finish_rest(messages: Sequence[Message]) -> None:
         arrival_of(messages[0]).finished(ids)
 
 
-def give_back(messages: Sequence[Message], error: Exception, report: ReportFailure) -> None:
+def give_back(messages: Sequence[Message], error: BaseException, report: ReportFailure) -> None:
     """Requeue what the failed handler has not answered; messages of a lost connection come by themselves."""
     report(error, messages)
     for message in messages:

@@ -28,6 +28,7 @@ class Flow:
         self._backoff = Backoff(config.backoff_multiplier, config.max_backoff_duration)
         self._on_fact = on_fact
         self._paused = False
+        self._closed = False
         self._subscriptions: list[Subscription] = []
         self._loop = asyncio.get_running_loop()
         self._rotation = self._loop.call_later(self._rotate_interval, self._rotate)
@@ -95,14 +96,14 @@ class Flow:
         self._carry_out(self._backoff.failed())
 
     def close(self) -> None:
-        """No more RDY from here on."""
+        """No more RDY from here on: after CLS there is none (client-behaviour section 9)."""
+        self._closed = True
         self._rotation.cancel()
         if self._backoff_timer is not None:
             self._backoff_timer.cancel()
-        self._subscriptions.clear()
 
     def _carry_out(self, decision: Pause | Resume | None) -> None:
-        if decision is None:
+        if decision is None or self._closed:
             return
         duration = decision.duration if isinstance(decision, Pause) else 0.0
         if isinstance(decision, Pause):
@@ -127,5 +128,7 @@ class Flow:
         self._send(self._allocator.set_limit(limit, self._loop.time()))
 
     def _send(self, changes: list[tuple[Subscription, int]]) -> None:
+        if self._closed:
+            return
         for subscription, rdy in changes:
             subscription.set_rdy(rdy)

@@ -98,8 +98,8 @@ class Subscription:
         await self._connection.run()
 
     def _on_sub_answer(self, answer: asyncio.Future[None]) -> None:
-        # A refusal also ends the connection, and `run` raises it.
-        if not answer.cancelled() and answer.exception() is None:
+        # A refusal also ends the connection, and `run` raises it. The end may have come in the same read.
+        if not answer.cancelled() and answer.exception() is None and not self.closed:
             self.confirmed = True
             self._subscriber.subscribed(self)
 
@@ -188,6 +188,8 @@ class Subscription:
 
     def requeue_unanswered(self) -> None:
         """Give back whatever is unanswered, at once and without backoff."""
+        if self.closed:
+            return
         for arrival in list(self._arrivals):
             for message in arrival.unanswered_messages():
                 arrival.requeue(message, 0.0, False)

@@ -11,20 +11,21 @@ T = TypeVar("T")
 
 
 class WorkerPool(Generic[T]):
-    """At most `limit` items are being handled at once; workers are started as they are needed.
+    """At most `limit()` items are being handled at once; workers are started as they are needed.
 
     A worker that takes an item while more are queued wakes two others, so that full concurrency is
     there within a few turns; one whose handler never suspends empties the queue alone, and nobody
     else is disturbed.
     """
 
-    def __init__(self, handle: Callable[[T], Awaitable[None]], limit: int) -> None:
+    def __init__(self, handle: Callable[[T], Awaitable[None]], limit: Callable[[], int]) -> None:
         self._handle = handle
         self._limit = limit
         self._queue: deque[T] = deque()
         self._workers: set[asyncio.Task[None]] = set()
         self._idle: list[asyncio.Future[None]] = []
         self._waking = 0
+        self.closing = False
         self._loop = asyncio.get_running_loop()
 
     def put_all(self, items: Iterable[T]) -> None:
@@ -40,11 +41,13 @@ class WorkerPool(Generic[T]):
         return items
 
     async def close(self) -> None:
-        """Cancel the workers and wait for them."""
+        """Cancel the workers and wait for them, except for the one that calls this."""
+        self.closing = True
         self._queue.clear()
-        for worker in self._workers:
+        others = self._workers - {asyncio.current_task()}
+        for worker in others:
             worker.cancel()
-        await asyncio.gather(*self._workers, return_exceptions=True)
+        await asyncio.gather(*others, return_exceptions=True)
 
     def _wake(self) -> None:
         while self._idle:
@@ -53,7 +56,7 @@ class WorkerPool(Generic[T]):
                 self._waking += 1
                 sleeper.set_result(None)
                 return
-        if len(self._workers) < self._limit:
+        if len(self._workers) < self._limit():
             self._waking += 1
             worker = self._loop.create_task(self._work())
             self._workers.add(worker)
