@@ -7,7 +7,7 @@ import json
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -17,8 +17,10 @@ import pytest
 from tornado.web import RequestHandler
 
 from harness.command import Nsqgw
+from harness.daemons import Daemon
 from harness.embedded import EmbeddedNsqd
 from harness.polling import eventually, eventually_async
+from harness.real import RealNsqd
 from harness.sinks import LogService
 
 COUNT = 10_000
@@ -36,11 +38,17 @@ def nsqd() -> Iterator[EmbeddedNsqd]:
 
 
 @pytest.fixture
-def ship(nsqd: EmbeddedNsqd, tmp_path: Path) -> Iterator[Ship]:
-    """Starts `nsqgw ship` for topic `events`; flags are added."""
+def either_nsqd(start_nsqd: Callable[..., Daemon]) -> Daemon:
+    """The same, ours and the original in turn."""
+    return start_nsqd(msg_timeout=2.0)
+
+
+@pytest.fixture
+def ship(tmp_path: Path) -> Iterator[Ship]:
+    """Starts `nsqgw ship` for topic `events` of an nsqd; flags are added."""
     with ExitStack() as running:
 
-        def start(to: str, *flags: str) -> Nsqgw:
+        def start(nsqd: Daemon, to: str, *flags: str) -> Nsqgw:
             arguments = ["ship", "-topic=events", "-channel=archive", f"-nsqd-tcp-address={nsqd.tcp_address}"]
             if not any(flag.startswith("-admin-address") for flag in flags):
                 flags = (*flags, "-admin-address=")
@@ -56,7 +64,7 @@ async def service() -> AsyncIterator[LogService]:
     await started.close()
 
 
-def publish(nsqd: EmbeddedNsqd, bodies: Iterable[bytes]) -> None:
+def publish(nsqd: Daemon, bodies: Iterable[bytes]) -> None:
     with urlopen(f"http://{nsqd.http_address}/mpub?topic=events", b"\n".join(bodies), timeout=30) as answer:
         assert answer.read() == b"OK"
 
@@ -65,7 +73,7 @@ def numbered(count: int = COUNT) -> list[bytes]:
     return [b'{"n":%d}' % number for number in range(count)]
 
 
-def unfinished(nsqd: EmbeddedNsqd) -> int:
+def unfinished(nsqd: Daemon) -> int:
     """Messages of the channel that nsqd still has."""
     with urlopen(f"http://{nsqd.http_address}/stats?format=json&topic=events", timeout=10) as answer:
         (topic,) = json.load(answer)["topics"]
@@ -91,31 +99,33 @@ def small_steps() -> list[str]:
 
 
 def test_sigterm_in_the_middle_loses_and_doubles_nothing(
-    nsqd: EmbeddedNsqd, ship: Ship, tmp_path: Path
+    either_nsqd: Daemon, ship: Ship, tmp_path: Path
 ) -> None:
+    nsqd = either_nsqd
     out = tmp_path / "out.ndjson"
     publish(nsqd, numbered())
-    first = ship(f"file:{out}", *small_steps())
+    first = ship(nsqd, f"file:{out}", *small_steps())
     eventually(lambda: lines_of(out))
     assert first.terminate() == 0
     assert 0 < len(lines_of(out)) < COUNT
-    second = ship(f"file:{out}")
+    second = ship(nsqd, f"file:{out}")
     eventually(lambda: len(lines_of(out)) >= COUNT and unfinished(nsqd) == 0)
     assert second.terminate() == 0
     check(lines_of(out), duplicates=0)
 
 
-def test_kill_in_the_middle_loses_nothing(nsqd: EmbeddedNsqd, ship: Ship, tmp_path: Path) -> None:
+def test_kill_in_the_middle_loses_nothing(either_nsqd: Daemon, ship: Ship, tmp_path: Path) -> None:
+    nsqd = either_nsqd
     out = tmp_path / "out.ndjson"
     publish(nsqd, numbered())
     for _ in range(3):
         before = len(lines_of(out))
-        process = ship(f"file:{out}", *small_steps())
+        process = ship(nsqd, f"file:{out}", *small_steps())
         eventually(lambda before=before: len(lines_of(out)) > before)
         process.send(signal.SIGKILL)
         process.wait()
     assert len(set(lines_of(out))) < COUNT
-    ship(f"file:{out}")
+    ship(nsqd, f"file:{out}")
     eventually(lambda: len(set(lines_of(out))) >= COUNT and unfinished(nsqd) == 0)
     check(lines_of(out), duplicates=None)
     # Only what was under way at a kill can come twice.
@@ -127,7 +137,7 @@ def test_a_moved_file_is_followed_and_all_events_are_in_the_two(
 ) -> None:
     out, moved = tmp_path / "out.ndjson", tmp_path / "out.ndjson.1"
     publish(nsqd, numbered())
-    process = ship(f"file:{out}", *small_steps())
+    process = ship(nsqd, f"file:{out}", *small_steps())
     eventually(lambda: lines_of(out))
     out.rename(moved)
     eventually(lambda: len(lines_of(out)) + len(lines_of(moved)) >= COUNT and unfinished(nsqd) == 0)
@@ -136,17 +146,33 @@ def test_a_moved_file_is_followed_and_all_events_are_in_the_two(
     check(lines_of(out) + lines_of(moved), duplicates=0)
 
 
+@pytest.mark.real
+def test_nsqd_restarted_in_the_middle_loses_nothing(ship: Ship, tmp_path: Path) -> None:
+    out = tmp_path / "out.ndjson"
+    with closing(RealNsqd(msg_timeout=2.0)) as nsqd:
+        nsqd.start()
+        publish(nsqd, numbered())
+        process = ship(nsqd, f"file:{out}", *small_steps())
+        eventually(lambda: lines_of(out))
+        nsqd.terminate()
+        assert len(lines_of(out)) < COUNT
+        nsqd.start()
+        eventually(lambda: len(set(lines_of(out))) >= COUNT and unfinished(nsqd) == 0)
+        assert process.terminate() == 0
+    check(lines_of(out), duplicates=None)
+
+
 async def test_sigterm_with_a_slow_http_service(nsqd: EmbeddedNsqd, ship: Ship, service: LogService) -> None:
     async def slowly(handler: RequestHandler) -> None:
         await asyncio.sleep(0.02)
 
     service.respond = slowly
     publish(nsqd, numbered())
-    first = ship(service.url, *small_steps())
+    first = ship(nsqd, service.url, *small_steps())
     await eventually_async(lambda: service.requests)
     assert await asyncio.to_thread(first.terminate) == 0
     assert 0 < len(service.lines) < COUNT
-    second = ship(service.url)
+    second = ship(nsqd, service.url)
     await eventually_async(lambda: len(service.lines) >= COUNT and unfinished(nsqd) == 0)
     assert await asyncio.to_thread(second.terminate) == 0
     check(service.lines, duplicates=0)
@@ -157,7 +183,7 @@ async def test_refused_credentials_hold_everything_until_they_are_mended(
 ) -> None:
     service.respond = lambda handler: handler.send_error(403)
     publish(nsqd, numbered())
-    process = ship(service.url, "-admin-address=127.0.0.1:0")
+    process = ship(nsqd, service.url, "-admin-address=127.0.0.1:0")
     admin = await asyncio.to_thread(process.wait_for, r"admin port on (http://127\.0\.0\.1:\d+)")
     await asyncio.to_thread(process.wait_for, "HTTP 403 .* somebody has to mend this")
     assert unfinished(nsqd) == COUNT
@@ -183,7 +209,7 @@ async def test_a_drain_against_a_dead_service_gives_everything_back_in_time(
 
     service.respond = never
     publish(nsqd, numbered())
-    process = ship(service.url, "-drain-timeout=1s")
+    process = ship(nsqd, service.url, "-drain-timeout=1s")
     await eventually_async(lambda: service.requests)
     assert await asyncio.to_thread(process.terminate) == 0
     assert unfinished(nsqd) == COUNT
@@ -193,7 +219,7 @@ def test_stdout_closed_by_its_reader_ends_the_service_and_loses_nothing(
     nsqd: EmbeddedNsqd, ship: Ship, tmp_path: Path
 ) -> None:
     publish(nsqd, numbered())
-    process = ship("stdout", *small_steps())
+    process = ship(nsqd, "stdout", *small_steps())
     assert process.process.stdout is not None
     read = [process.process.stdout.readline().rstrip(b"\n") for _ in range(5)]
     process.process.stdout.close()
@@ -203,7 +229,7 @@ def test_stdout_closed_by_its_reader_ends_the_service_and_loses_nothing(
     out = tmp_path / "rest.ndjson"
     left = unfinished(nsqd)
     assert 0 < left < COUNT
-    ship(f"file:{out}")
+    ship(nsqd, f"file:{out}")
     eventually(lambda: len(lines_of(out)) >= left and unfinished(nsqd) == 0)
     assert len(read) == 5
 
