@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import socket
+import ssl
 from dataclasses import dataclass, field, fields
 from typing import Any, get_args, get_type_hints
 
@@ -43,6 +44,27 @@ def _check(owner: object, name: str, low: float, high: float, *, also: float | N
 
 
 @dataclass(frozen=True)
+class TlsConfig:
+    """How to speak TLS with nsqd. The certificate of the server is verified, unless told otherwise.
+
+    ca_file              certificates to trust (PEM) in place of the system's
+    cert_file, key_file  our own certificate, for servers that ask for one; the key may be in the same file
+    server_name          the name the certificate must carry; by default the host of the address
+    verify               False accepts any certificate: whoever sits in between can read and change all
+    """
+
+    ca_file: str | None = None
+    cert_file: str | None = None
+    key_file: str | None = None
+    server_name: str | None = None
+    verify: bool = True
+
+    def __post_init__(self) -> None:
+        if self.key_file is not None and self.cert_file is None:
+            raise ConfigError(f"key_file = {self.key_file!r} is of no use without cert_file")
+
+
+@dataclass(frozen=True)
 class ConnectionConfig:
     """One connection to nsqd; consumers and producers share it.
 
@@ -56,6 +78,7 @@ class ConnectionConfig:
     output_buffer_timeout  how long it may hold them back (25 ms is nsqd's minimum, -1 until they are full)
     msg_timeout            time-out of messages for this client, None for the server's (1 s to 15 min)
     sample_rate            deliver only about this percentage (0 delivers all, otherwise 1 to 99)
+    tls                    True, a TlsConfig or an ssl.SSLContext: speak TLS or fail; never in the clear then
     snappy, deflate        ask for compression; what the server does not grant is done without
     auth_secret            for servers that ask for AUTH
     max_frame_size         the largest frame taken from nsqd, in bytes
@@ -72,6 +95,7 @@ class ConnectionConfig:
     output_buffer_timeout: float = 0.025
     msg_timeout: float | None = None
     sample_rate: int = 0
+    tls: TlsConfig | ssl.SSLContext | bool = False
     snappy: bool = False
     deflate: bool = False
     deflate_level: int = 6

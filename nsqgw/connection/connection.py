@@ -44,7 +44,9 @@ async def connect(address: str, config: ConnectionConfig) -> Connection:
     stream = await open_stream(address, config.connect_timeout)
     protocol: ClientProtocol[Message] = ClientProtocol(Message, config.max_frame_size)
     try:
-        features = await asyncio.wait_for(shake_hands(stream, protocol, config), config.connect_timeout)
+        stream, features = await asyncio.wait_for(
+            shake_hands(stream, address, protocol, config), config.connect_timeout
+        )
     except asyncio.TimeoutError as error:
         stream.close()
         text = f"{address}: no answer to IDENTIFY within {config.connect_timeout:g} s; is it nsqd's TCP port?"
@@ -264,7 +266,8 @@ class Connection:
             if self._last_write is not None:
                 await asyncio.wait_for(asyncio.shield(self._last_write), _CLOSE_TIMEOUT)
             if not self._stream.closed():
-                self._stream.socket.shutdown(socket.SHUT_WR)
+                # Of the socket itself: an SSLSocket's own shutdown would have us read ciphertext.
+                socket.socket.shutdown(self._stream.socket, socket.SHUT_WR)
                 await asyncio.wait_for(self._ended.wait(), _CLOSE_TIMEOUT)
         except (asyncio.TimeoutError, StreamClosedError, OSError):
             pass  # gone already, or deaf: closing is all that is left

@@ -9,7 +9,8 @@ from __future__ import annotations
 from tornado.iostream import IOStream
 
 from nsqgw.config import ConnectionConfig
-from nsqgw.errors import ConfigError, ProtocolError
+from nsqgw.connection.tls import upgrade
+from nsqgw.errors import ConfigError, ConnectionFailed, ProtocolError
 from nsqgw.protocol.client import ClientProtocol
 from nsqgw.protocol.commands import encode_auth, encode_identify
 from nsqgw.protocol.compression import Codec, Deflate, Snappy
@@ -31,6 +32,7 @@ def identify_request(config: ConnectionConfig) -> IdentifyRequest:
         output_buffer_timeout_ms=_milliseconds(config.output_buffer_timeout),
         msg_timeout_ms=None if config.msg_timeout is None else _milliseconds(config.msg_timeout),
         sample_rate=config.sample_rate,
+        tls_v1=bool(config.tls),
         snappy=config.snappy,
         deflate=config.deflate,
         deflate_level=config.deflate_level,
@@ -40,22 +42,31 @@ def identify_request(config: ConnectionConfig) -> IdentifyRequest:
 
 
 async def shake_hands(
-    stream: IOStream, protocol: ClientProtocol[M], config: ConnectionConfig
-) -> ServerFeatures:
-    """Bring the connection up; what the server granted.
+    stream: IOStream, address: str, protocol: ClientProtocol[M], config: ConnectionConfig
+) -> tuple[IOStream, ServerFeatures]:
+    """Bring the connection up; the stream to go on with, and what the server granted.
 
     Raises ServerError for a refusal, ProtocolError for a peer that is no nsqd, StreamClosedError when
-    it hangs up. The caller sets the deadline.
+    it hangs up, ConnectionFailed when TLS is asked for and cannot be had. The caller sets the deadline.
     """
     await stream.write(MAGIC_V2 + encode_identify(identify_request(config).to_json()))
     features = ServerFeatures.from_response(await _response(stream, protocol))
-    codec = _granted_codec(features)
-    if codec is not None:
-        protocol.start_compression(codec)
-        await _expect_ok(stream, protocol)
-    if features.auth_required:
-        await _authorize(stream, protocol, config.auth_secret)
-    return features
+    if config.tls:
+        if not features.tls_v1:
+            raise ConnectionFailed(f"{address}: this nsqd does not offer TLS, and tls is set")
+        stream = await upgrade(stream, address, config)
+    try:
+        if config.tls:
+            await _expect_ok(stream, protocol)
+        if (codec := _granted_codec(features)) is not None:
+            protocol.start_compression(codec)
+            await _expect_ok(stream, protocol)
+        if features.auth_required:
+            await _authorize(stream, protocol, config.auth_secret)
+    except BaseException:
+        stream.close()
+        raise
+    return stream, features
 
 
 def _milliseconds(seconds: float) -> int:

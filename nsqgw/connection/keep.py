@@ -15,6 +15,28 @@ from nsqgw.instrument import ConnectFailed, OnFact
 logger = logging.getLogger(__name__)
 
 
+def start_keeping(
+    address: str,
+    config: ConnectionConfig,
+    delay: ReconnectDelay,
+    serve: Callable[[Connection], Awaitable[None]],
+    on_fact: OnFact,
+    wanted: Callable[[], bool],
+) -> asyncio.Task[None]:
+    """`keep_connected` as a task. Its owner cancels and awaits it; should it fail by a mistake of ours, the
+    loop's exception handler is told at once, not when the owner stops."""
+    loop = asyncio.get_running_loop()
+    task = loop.create_task(keep_connected(address, config, delay, serve, on_fact, wanted))
+
+    def report(done: asyncio.Task[None]) -> None:
+        if not done.cancelled() and (error := done.exception()) is not None:
+            text = f"the connection to {address} is not kept any more"
+            loop.call_exception_handler({"message": text, "exception": error, "task": done})
+
+    task.add_done_callback(report)
+    return task
+
+
 async def keep_connected(
     address: str,
     config: ConnectionConfig,

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from nsqgw.config import ConsumerConfig
 from nsqgw.connection import Connection
-from nsqgw.connection.keep import keep_connected
+from nsqgw.connection.keep import start_keeping
 from nsqgw.connection.reconnect import ReconnectDelay
 from nsqgw.errors import NSQError
 from nsqgw.instrument import ConnectFailed, Fact, LookupFailed, OnFact
@@ -80,7 +80,7 @@ class Sources:
         if address in self._tasks:
             return
         delay = ReconnectDelay(self._config.reconnect_min_delay, self._config.reconnect_max_delay)
-        keeping = keep_connected(
+        task = start_keeping(
             address,
             self._config.connection,
             delay,
@@ -88,7 +88,6 @@ class Sources:
             self._report,
             lambda: address in self._static or address in self._found,
         )
-        task = asyncio.get_running_loop().create_task(keeping)
         self._tasks[address] = task
         task.add_done_callback(lambda _: self._tasks.pop(address, None))
 

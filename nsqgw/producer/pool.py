@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from nsqgw.config import ProducerConfig
 from nsqgw.connection import Connection
-from nsqgw.connection.keep import keep_connected
+from nsqgw.connection.keep import start_keeping
 from nsqgw.connection.reconnect import ReconnectDelay
 from nsqgw.connection.replies import Settled
 from nsqgw.errors import NSQError
@@ -38,8 +38,7 @@ class Pool:
 
     def start(self) -> None:
         """Begin to connect."""
-        loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(self._keep(address)) for address in self._addresses]
+        self._tasks = [self._keep(address) for address in self._addresses]
 
     def pick(self) -> Connection | None:
         """A living connection, the next in turn; None when there is none."""
@@ -66,14 +65,14 @@ class Pool:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _keep(self, address: str) -> None:
+    def _keep(self, address: str) -> asyncio.Task[None]:
         delay = ReconnectDelay(self._config.reconnect_min_delay, self._config.reconnect_max_delay)
 
         async def serve(connection: Connection) -> None:
             delay.reset()
             await self._serve(connection)
 
-        await keep_connected(
+        return start_keeping(
             address, self._config.connection, delay, serve, self._report, lambda: not self._closing
         )
 

@@ -1,0 +1,71 @@
+"""TLS below a connection: from settings to a context, from a plain stream to an encrypted one."""
+
+from __future__ import annotations
+
+import ssl
+
+from tornado.iostream import IOStream, SSLIOStream, StreamClosedError
+
+from nsqgw.config import ConnectionConfig, TlsConfig
+from nsqgw.connection.address import TcpAddress, parse_address
+from nsqgw.errors import ConfigError, ConnectionFailed
+
+
+def client_context(tls: TlsConfig | ssl.SSLContext | bool) -> ssl.SSLContext:
+    """The context for these settings; ConfigError names a file that cannot be used."""
+    if isinstance(tls, ssl.SSLContext):
+        return tls
+    settings = tls if isinstance(tls, TlsConfig) else TlsConfig()
+    try:
+        context = ssl.create_default_context(cafile=settings.ca_file)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(f"ca_file = {settings.ca_file!r} cannot be used: {error}") from error
+    if settings.cert_file is not None:
+        try:
+            context.load_cert_chain(settings.cert_file, settings.key_file)
+        except (OSError, ssl.SSLError) as error:
+            files = f"cert_file = {settings.cert_file!r}, key_file = {settings.key_file!r}"
+            raise ConfigError(f"{files} cannot be used: {error}") from error
+    if not settings.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+async def upgrade(stream: IOStream, address: str, config: ConnectionConfig) -> IOStream:
+    """Encrypt `stream`; the new stream, which has taken over the socket.
+
+    ConnectionFailed says why the handshake failed. tornado's `start_tls` would leave the new stream
+    behind, open and unreachable, when the wait for it is cancelled at the deadline.
+    """
+    plain = stream.socket.dup()
+    stream.close()
+    try:
+        wrapped = client_context(config.tls).wrap_socket(
+            plain, server_hostname=_server_name(address, config), do_handshake_on_connect=False
+        )
+    except BaseException:
+        plain.close()
+        raise
+    encrypted = SSLIOStream(wrapped)
+    try:
+        await encrypted.wait_for_handshake()
+    except StreamClosedError as error:
+        raise ConnectionFailed(f"{address}: nsqd closed the connection during the TLS handshake") from error
+    except OSError as error:
+        raise ConnectionFailed(f"{address}: TLS handshake failed: {_reason(error)}") from error
+    except BaseException:
+        encrypted.close()
+        raise
+    return encrypted
+
+
+def _server_name(address: str, config: ConnectionConfig) -> str:
+    if isinstance(config.tls, TlsConfig) and config.tls.server_name is not None:
+        return config.tls.server_name
+    where = parse_address(address)
+    return where.host if isinstance(where, TcpAddress) else "localhost"
+
+
+def _reason(error: BaseException) -> str:
+    return getattr(error, "verify_message", None) or str(error)
