@@ -28,7 +28,7 @@ _BOOLEANS = dict.fromkeys(("1", "t", "true"), True) | dict.fromkeys(("0", "f", "
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
-class Duration(click.ParamType[float]):
+class Duration(click.ParamType):  # type: ignore[type-arg]  # generic in click's newest versions only
     """A Go duration, as seconds. A bare number is milliseconds, and only a config file can hold one."""
 
     name = "duration"
@@ -42,7 +42,7 @@ class Duration(click.ParamType[float]):
             self.fail(str(error), param, ctx)
 
 
-class Boolean(click.ParamType[bool]):
+class Boolean(click.ParamType):  # type: ignore[type-arg]
     """`true` or `false`, in the spellings Go takes."""
 
     name = "true|false"

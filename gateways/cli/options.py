@@ -12,7 +12,7 @@ from nsqgw.protocol.names import check_channel, check_topic
 from nsqgw.service.settings import parse_address, parse_duration, parse_size
 
 
-class Parsed(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.2 only
+class Parsed(click.ParamType):  # type: ignore[type-arg]  # generic in click's newest versions only
     """A value read by one of the library's parsers; its ConfigError becomes a usage error."""
 
     def __init__(self, name: str, parse: Callable[[str], object]) -> None:

@@ -23,7 +23,6 @@ SEE = "(see nsqgw ship --help)"
 
 USAGE = [
     (["shop"], "nsqgw: No such command 'shop'. (see nsqgw --help)"),
-    (["--verson"], "nsqgw: No such option '--verson'. Did you mean '--version'? (see nsqgw --help)"),
     (["ship"], f"nsqgw ship: Missing option '--topic'. {SEE}"),
     ([*SHIP, *NSQD], f"nsqgw ship: Missing option '--to'. {SEE}"),
     ([*SHIP, "extra"], f"nsqgw ship: Missing option '--to'. {SEE}"),
@@ -83,6 +82,14 @@ def test_wrong_usage_is_one_line_and_2(
 ) -> None:
     assert main(argv) == 2
     assert capsys.readouterr() == ("", line + "\n")
+
+
+def test_a_misspelt_flag_is_named_with_the_nearest_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ship", "--tpoic", "events"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("nsqgw ship: No such option")  # the rest is worded by the version of click
+    assert "--tpoic" in line
+    assert "--topic" in line
 
 
 @contextmanager
