@@ -106,7 +106,7 @@ class Consumer:
         default `drain_timeout`; then they are given back, too, and their handlers are cancelled.
         Returns when all is done; calling it again waits for the same end.
         """
-        if not self._started or self._closed is None:
+        if self._closed is None:
             self._started = True
             return
         if self._stopping:
@@ -198,7 +198,7 @@ class Consumer:
     def stats(self) -> ConsumerStats:
         """Figures up to now."""
         living = (
-            tuple(subscription.stats() for subscription in self._flow.subscriptions) if self._started else ()
+            tuple(subscription.stats() for subscription in self._flow.subscriptions) if self._closed else ()
         )
         return self._totals.with_living(living)
 
@@ -212,8 +212,8 @@ class Consumer:
         self._flow.add(subscription)
         self._connected.set()
         self._on_fact(Connected(subscription.address, self.topic, self.channel))
-        if self._touch_timer is None and self.config.auto_touch:
-            self._touch(subscription.touch_every)
+        if self.config.auto_touch:
+            self._touch()
 
     def received(self, subscription: Subscription, messages: list[Message]) -> None:
         """Messages of one read have arrived."""
@@ -296,14 +296,19 @@ class Consumer:
     def _handler_failed(self, error: BaseException, messages: Sequence[Message]) -> None:
         self._on_fact(HandlerFailed(error, tuple(messages)))
 
-    def _touch(self, interval: float) -> None:
-        self._touch_timer = self._loop.call_later(interval, self._touch, interval)
+    def _touch(self) -> None:
+        """Touch what is due, and look again as soon as the shortest time-out needs it."""
+        if self._touch_timer is not None:
+            self._touch_timer.cancel()
         now = self._loop.time()
+        intervals = []
         for subscription in self._flow.subscriptions:
             subscription.touch_due(now)
+            intervals.append(subscription.touch_every)
+        self._touch_timer = self._loop.call_later(min(intervals), self._touch) if intervals else None
 
     def _check_started(self) -> None:
-        if not self._started:
+        if self._closed is None:
             raise Closed("the consumer is not running: use 'async with Consumer(...)' or await start()")
 
     def _why_not_connected(self, timeout: float | None) -> str:

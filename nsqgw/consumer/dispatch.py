@@ -15,16 +15,16 @@ from typing import Any, Protocol
 from nsqgw.consumer.arrival import Arrival
 from nsqgw.consumer.inbox import Inbox
 from nsqgw.consumer.workers import WorkerPool
-from nsqgw.message import Message
+from nsqgw.message import SENT, Message
 
 Handler = Callable[[Message], Any]
-"""Sync or async; what it returns is not looked at."""
+"""Sync or async; what it returns does not matter, unless it is work for somebody else to await."""
 
 BatchHandler = Callable[[Sequence[Message]], Any]
 """The same for all messages of a read at once."""
 
 FAILURES = (Exception, asyncio.CancelledError)
-"""What gives the messages of a sync handler back; CancelledError there is the result of some cancelled task."""
+"""What gives a sync handler's messages back; CancelledError is there the result of some cancelled task."""
 
 ReportFailure = Callable[[BaseException, Sequence[Message]], None]
 
@@ -175,7 +175,7 @@ class BatchDispatch:
 
 def refuse_awaitable(result: object) -> None:
     """TypeError when a handler that counts as sync returned work nobody will do: finishing would lose it."""
-    if inspect.isawaitable(result):
+    if inspect.isawaitable(result) and result is not SENT:
         if inspect.iscoroutine(result):
             result.close()
         raise TypeError(

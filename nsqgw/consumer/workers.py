@@ -72,6 +72,8 @@ class WorkerPool(Generic[T]):
                     self._wake()
                     self._wake()
                 await handle(item)
+            if self.closing:  # the item's own handling closed the pool
+                return
             sleeper: asyncio.Future[None] = self._loop.create_future()
             self._idle.append(sleeper)
             await sleeper
