@@ -14,6 +14,7 @@ from nsqgw.connection.handshake import shake_hands
 from nsqgw.connection.replies import Replies, Settled
 from nsqgw.connection.stream import open_stream
 from nsqgw.connection.watch import Watch
+from nsqgw.deadline import within
 from nsqgw.errors import ConnectionClosed, ConnectionFailed, NSQError, ProtocolError, ServerError
 from nsqgw.message import Message
 from nsqgw.protocol.client import ClientProtocol
@@ -44,8 +45,8 @@ async def connect(address: str, config: ConnectionConfig) -> Connection:
     stream = await open_stream(address, config.connect_timeout)
     protocol: ClientProtocol[Message] = ClientProtocol(Message, config.max_frame_size)
     try:
-        stream, features = await asyncio.wait_for(
-            shake_hands(stream, address, protocol, config), config.connect_timeout
+        stream, features = await within(
+            config.connect_timeout, shake_hands(stream, address, protocol, config)
         )
     except asyncio.TimeoutError as error:
         stream.close()
@@ -264,11 +265,11 @@ class Connection:
         self._flush()
         try:
             if self._last_write is not None:
-                await asyncio.wait_for(asyncio.shield(self._last_write), _CLOSE_TIMEOUT)
+                await within(_CLOSE_TIMEOUT, asyncio.shield(self._last_write))
             if not self._stream.closed():
                 # Of the socket itself: an SSLSocket's own shutdown would have us read ciphertext.
                 socket.socket.shutdown(self._stream.socket, socket.SHUT_WR)
-                await asyncio.wait_for(self._ended.wait(), _CLOSE_TIMEOUT)
+                await within(_CLOSE_TIMEOUT, self._ended.wait())
         except (asyncio.TimeoutError, StreamClosedError, OSError):
             pass  # gone already, or deaf: closing is all that is left
         finally:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import overload
 
 from nsqgw.consumer.inbox import Inbox
+from nsqgw.deadline import within
 from nsqgw.errors import MessageGone
 from nsqgw.message import SENT, Message, Sent
 
@@ -112,4 +113,4 @@ async def _fill(
 async def _wait_for_arrival(inbox: Inbox, timeout: float) -> None:
     # A timer cannot lose a message here: waiting takes nothing out of the inbox.
     with contextlib.suppress(asyncio.TimeoutError):
-        await asyncio.wait_for(inbox.arrival(), timeout)
+        await within(timeout, inbox.arrival())

@@ -19,6 +19,7 @@ from nsqgw.consumer.inbox import Inbox
 from nsqgw.consumer.sources import Sources
 from nsqgw.consumer.stats import ConsumerStats, Totals
 from nsqgw.consumer.subscription import Subscription
+from nsqgw.deadline import within
 from nsqgw.errors import Closed, ConfigError, NotConnected, NSQError, ServerError
 from nsqgw.instrument import (
     Connected,
@@ -135,7 +136,7 @@ class Consumer:
         """
         self._check_started()
         try:
-            await asyncio.wait_for(self._connected.wait(), timeout)
+            await within(timeout, self._connected.wait())
         except asyncio.TimeoutError:
             raise NotConnected(self._why_not_connected(timeout)) from None
 
@@ -275,7 +276,7 @@ class Consumer:
                 message.requeue(0.0, backoff=False)
         drained = asyncio.gather(*(subscription.wait_drained() for subscription in subscriptions))
         try:
-            await asyncio.wait_for(drained, timeout)
+            await within(timeout, drained)
         except asyncio.TimeoutError:
             for subscription in subscriptions:
                 subscription.requeue_unanswered()

@@ -23,6 +23,7 @@ from tornado.httputil import (
 from tornado.iostream import IOStream, StreamClosedError
 from tornado.tcpclient import TCPClient
 
+from nsqgw.deadline import within
 from nsqgw.errors import DiscoveryError
 
 _MAX_HEADER_BYTES = 64 * 1024
@@ -43,7 +44,7 @@ async def http_get(
 ) -> HttpAnswer:
     """GET `url` within `timeout` seconds; DiscoveryError when there is no answer of at most `max_bytes`."""
     try:
-        return await asyncio.wait_for(_get(url, headers, max_bytes), timeout)
+        return await within(timeout, _get(url, headers, max_bytes))
     except asyncio.TimeoutError as error:
         raise DiscoveryError(f"no answer within {timeout:g} s") from error
     except StreamClosedError as error:

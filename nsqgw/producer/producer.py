@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from nsqgw.config import ProducerConfig, options_for
 from nsqgw.connection import Connection
 from nsqgw.connection.address import parse_address
+from nsqgw.deadline import within
 from nsqgw.errors import (
     Closed,
     ConfigError,
@@ -104,8 +105,8 @@ class Producer:
         self._closing = True
         self._pick = _pick_none
         with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(
-                self._window.wait_empty(), self.config.publish_timeout if timeout is None else timeout
+            await within(
+                self.config.publish_timeout if timeout is None else timeout, self._window.wait_empty()
             )
         await self._pool.close()
 
@@ -250,8 +251,6 @@ def _pub_head(topic: str) -> bytes:
 async def _by(end: float | None, step: Awaitable[T], late: Callable[[], Exception]) -> T:
     """`step`, or the error `late` makes when it is not done at `end` on the loop's clock."""
     try:
-        return await asyncio.wait_for(
-            step, None if end is None else max(0.0, end - asyncio.get_running_loop().time())
-        )
+        return await within(None if end is None else end - asyncio.get_running_loop().time(), step)
     except asyncio.TimeoutError:
         raise late() from None

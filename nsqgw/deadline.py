@@ -1,0 +1,46 @@
+"""A deadline for anything awaited, which never swallows a cancellation.
+
+`asyncio.wait_for` does before Python 3.12: cancelled in the very turn in which what it waits for is done, it
+returns the result, and the task goes on as if nobody had cancelled it. Whoever awaits its end waits for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+if sys.version_info >= (3, 11):
+
+    async def within(seconds: float | None, step: Awaitable[T]) -> T:
+        """The result of `step`, or asyncio.TimeoutError after `seconds`; None waits for ever."""
+        async with asyncio.timeout(seconds):
+            return await step
+
+else:
+
+    async def within(seconds: float | None, step: Awaitable[T]) -> T:
+        """The result of `step`, or asyncio.TimeoutError after `seconds`; None waits for ever."""
+        if seconds is None:
+            return await step
+        task = asyncio.current_task()
+        assert task is not None
+        expired = False
+
+        def expire() -> None:
+            nonlocal expired
+            expired = True
+            task.cancel()
+
+        timer = asyncio.get_running_loop().call_later(seconds, expire)
+        try:
+            return await step
+        except asyncio.CancelledError:
+            if expired:
+                raise asyncio.TimeoutError from None
+            raise
+        finally:
+            timer.cancel()
