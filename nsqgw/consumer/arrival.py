@@ -80,6 +80,7 @@ class Arrival:
     def _answered(self, count: int) -> None:
         self.unanswered -= count
         if self.unanswered == 0:
+            self.messages = []  # they lead back here: without the ring, bodies are freed at once
             self.subscription.settled(self)
 
     def _check_open(self, message: Message) -> None:
