@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 import socket
 import ssl
-from dataclasses import dataclass, field, fields
-from typing import Any, get_args, get_type_hints
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, TypeVar, get_args, get_type_hints
 
 from nsqgw.errors import ConfigError
 from nsqgw.protocol.messages import DEFAULT_MAX_FRAME_SIZE
@@ -211,8 +211,16 @@ def _check_reconnect(config: ConsumerConfig | ProducerConfig) -> None:
     _check(config, "reconnect_max_delay", config.reconnect_min_delay, 3600)
 
 
-def options_for(kind: type, options: dict[str, Any]) -> dict[str, Any]:
-    """`options` if `kind` has a field for each, else ConfigError with the nearest spelling."""
+C = TypeVar("C", ConsumerConfig, ProducerConfig)
+
+
+def configured(kind: type[C], config: C | None, options: dict[str, Any]) -> C:
+    """`config`, by default that of `kind`, with `options` in place of its fields.
+
+    ConfigError for an option there is none of, with the nearest spelling.
+    """
+    if config is not None and not isinstance(config, kind):
+        raise ConfigError(f"config = {config!r} must be a {kind.__name__}")
     names = [f.name for f in fields(kind)]
     for name in options:
         if name not in names:
@@ -221,4 +229,4 @@ def options_for(kind: type, options: dict[str, Any]) -> dict[str, Any]:
             near = difflib.get_close_matches(name, names, 1)
             hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(names)}"
             raise ConfigError(f"there is no option {name!r}: {hint}")
-    return options
+    return replace(config or kind(), **options)

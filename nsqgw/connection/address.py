@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from nsqgw.errors import ConfigError
@@ -42,3 +43,21 @@ def parse_address(text: str) -> TcpAddress | UnixAddress:
     if parts["name"] and ":" in parts["name"]:
         raise ConfigError(f"address {text!r}: write an IPv6 address in brackets, for example [::1]:4150")
     return TcpAddress(parts["name"] or parts["ipv6"], int(parts["port"]))
+
+
+def address_list(name: str, value: Iterable[str]) -> tuple[str, ...]:
+    """The argument `name` as a tuple, ConfigError when it is no list; the addresses are not looked at."""
+    if isinstance(value, str):
+        raise ConfigError(f"{name} = {value!r} must be a list of addresses, like [{value!r}]")
+    if not isinstance(value, Iterable):
+        raise ConfigError(f"{name} = {value!r} must be a list of addresses")
+    return tuple(value)
+
+
+def tell_problems(addresses: Iterable[str], problems: Mapping[str, Exception]) -> str:
+    """Each address and what went wrong there, on one line."""
+    told = []
+    for address in dict.fromkeys([*addresses, *problems]):
+        text = str(problems.get(address, "no answer yet"))
+        told.append(text if text.startswith(f"{address}: ") else f"{address}: {text}")
+    return "; ".join(told)

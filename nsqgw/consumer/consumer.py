@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from types import TracebackType
 from typing import Any
 
-from nsqgw.config import ConsumerConfig, options_for
+from nsqgw.config import ConsumerConfig, configured
 from nsqgw.connection import Connection
-from nsqgw.connection.address import parse_address
+from nsqgw.connection.address import address_list, parse_address, tell_problems
 from nsqgw.connection.reconnect import ReconnectDelay
 from nsqgw.consumer.batches import Batch, gather_batches
 from nsqgw.consumer.dispatch import BatchHandler, Dispatch, Handler, arrival_of, dispatch_for
@@ -30,6 +30,7 @@ from nsqgw.instrument import (
     guarded,
     to_logging,
 )
+from nsqgw.lookup.client import lookup_url
 from nsqgw.message import Message
 from nsqgw.protocol.names import check_channel, check_topic
 
@@ -63,13 +64,18 @@ class Consumer:
     ) -> None:
         self.topic = check_topic(topic)
         self.channel = check_channel(channel)
-        self.config = dataclasses.replace(config or ConsumerConfig(), **options_for(ConsumerConfig, options))
-        self._nsqds = _addresses("nsqd_tcp_addresses", nsqd_tcp_addresses)
-        self._lookupds = _addresses("lookupd_http_addresses", lookupd_http_addresses)
+        self.config = configured(ConsumerConfig, config, options)
+        self._nsqds = address_list("nsqd_tcp_addresses", nsqd_tcp_addresses)
+        self._lookupds = address_list("lookupd_http_addresses", lookupd_http_addresses)
         for address in self._nsqds:
             parse_address(address)
+        for address in self._lookupds:
+            lookup_url(address)
         if not self._nsqds and not self._lookupds:
             raise ConfigError("no source given: set nsqd_tcp_addresses or lookupd_http_addresses")
+        for name, value in (("handler", handler), ("batch_handler", batch_handler)):
+            if value is not None and not callable(value):
+                raise ConfigError(f"{name} = {value!r} cannot be called")
         if handler is not None and batch_handler is not None:
             raise ConfigError("give handler or batch_handler, not both")
         self._handler = handler
@@ -313,13 +319,7 @@ class Consumer:
             raise Closed("the consumer is not running: use 'async with Consumer(...)' or await start()")
 
     def _why_not_connected(self, timeout: float | None) -> str:
-        problems = "; ".join(str(error) for error in self._sources.problems.values())
+        problems = tell_problems(self._sources.addresses, self._sources.problems)
         if not problems:
             problems = f"nsqlookupd at {', '.join(self._lookupds)} knows no nsqd with topic {self.topic!r}"
         return f"no nsqd connected within {timeout:g} s: {problems}"
-
-
-def _addresses(name: str, value: Iterable[str]) -> tuple[str, ...]:
-    if isinstance(value, str):
-        raise ConfigError(f"{name} = {value!r} must be a list of addresses, like [{value!r}]")
-    return tuple(value)

@@ -51,6 +51,11 @@ class Sources:
                 on_failed=self._on_lookup_failed,
             )
 
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The nsqds that are connected or to be connected."""
+        return tuple(self._tasks)
+
     def start(self) -> None:
         """Begin to connect."""
         for address in sorted(self._static):

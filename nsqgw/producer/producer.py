@@ -11,9 +11,9 @@ from functools import lru_cache
 from types import TracebackType
 from typing import Any, TypeVar
 
-from nsqgw.config import ProducerConfig, options_for
+from nsqgw.config import ProducerConfig, configured
 from nsqgw.connection import Connection
-from nsqgw.connection.address import parse_address
+from nsqgw.connection.address import address_list, parse_address, tell_problems
 from nsqgw.deadline import within
 from nsqgw.errors import (
     Closed,
@@ -64,10 +64,8 @@ class Producer:
         on_fact: OnFact = to_logging,
         **options: Any,
     ) -> None:
-        self.config = dataclasses.replace(config or ProducerConfig(), **options_for(ProducerConfig, options))
-        if isinstance(nsqd_tcp_addresses, str):
-            raise ConfigError(f"nsqd_tcp_addresses = {nsqd_tcp_addresses!r} must be a list of addresses")
-        self._addresses = tuple(nsqd_tcp_addresses)
+        self.config = configured(ProducerConfig, config, options)
+        self._addresses = address_list("nsqd_tcp_addresses", nsqd_tcp_addresses)
         for address in self._addresses:
             parse_address(address)
         if not self._addresses:
@@ -205,9 +203,10 @@ class Producer:
 
     def _not_connected(self, timeout: float | None) -> Callable[[], NotConnected]:
         def error() -> NotConnected:
-            problems = self._pool.problems.values() if self._pool is not None else ()
-            text = "; ".join(str(problem) for problem in problems) or ", ".join(self._addresses)
-            return NotConnected(f"no nsqd connected within {timeout:g} s: {text}")
+            problems = self._pool.problems if self._pool is not None else {}
+            return NotConnected(
+                f"no nsqd connected within {timeout:g} s: {tell_problems(self._addresses, problems)}"
+            )
 
         return error
 

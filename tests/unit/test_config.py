@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from nsqgw.config import ConnectionConfig, ConsumerConfig, ProducerConfig, options_for
+from nsqgw.config import ConnectionConfig, ConsumerConfig, ProducerConfig, configured
 from nsqgw.errors import ConfigError
 
 WRONG: list[tuple[type, dict[str, Any], str]] = [
@@ -72,7 +72,16 @@ def test_edges_pass() -> None:
 
 def test_unknown_options_get_the_nearest_spelling() -> None:
     with pytest.raises(ConfigError, match="no option 'max_inflight': did you mean max_in_flight"):
-        options_for(ConsumerConfig, {"max_inflight": 5})
+        configured(ConsumerConfig, None, {"max_inflight": 5})
     with pytest.raises(ConfigError, match="no option 'zzz': known are connection, "):
-        options_for(ConsumerConfig, {"zzz": 5})
-    assert options_for(ProducerConfig, {"publish_timeout": 5.0}) == {"publish_timeout": 5.0}
+        configured(ConsumerConfig, None, {"zzz": 5})
+
+
+def test_options_change_a_config() -> None:
+    base = ProducerConfig(max_outstanding=7)
+    assert configured(ProducerConfig, base, {"publish_timeout": 5.0}) == ProducerConfig(
+        max_outstanding=7, publish_timeout=5.0
+    )
+    assert configured(ProducerConfig, None, {}) == ProducerConfig()
+    with pytest.raises(ConfigError, match=r"config = .* must be a ProducerConfig"):
+        configured(ProducerConfig, ConsumerConfig(), {})  # type: ignore[type-var]
