@@ -27,19 +27,19 @@ class Scenario:
 
 
 SCENARIOS = (
-    Scenario("consume, sync handler", {"nsqgw": 100_000, "pynsq": 30_000}, filled=True, target=15),
-    Scenario("consume, async handler", {"nsqgw": 100_000, "pynsq": 30_000}, filled=True),
-    Scenario("consume, batch handler", {"nsqgw": 100_000}, filled=True, against="consume, sync handler"),
+    Scenario("consume, sync handler", {"nsqgw": 300_000, "pynsq": 50_000}, filled=True, target=15),
+    Scenario("consume, async handler", {"nsqgw": 300_000, "pynsq": 50_000}, filled=True),
+    Scenario("consume, batch handler", {"nsqgw": 300_000}, filled=True, against="consume, sync handler"),
     Scenario(
-        "publish, 1000 outstanding", {"nsqgw": 100_000, "pynsq": 30_000}, target=10, settings={"window": 1000}
+        "publish, 1000 outstanding", {"nsqgw": 300_000, "pynsq": 50_000}, target=10, settings={"window": 1000}
     ),
     Scenario(
         "publish, 1000 tasks",
-        {"nsqgw": 100_000},
+        {"nsqgw": 300_000},
         against="publish, 1000 outstanding",
         settings={"window": 1000},
     ),
-    Scenario("publish, batches of 100", {"nsqgw": 100_000, "pynsq": 100_000}, settings={"batch": 100}),
+    Scenario("publish, batches of 100", {"nsqgw": 300_000, "pynsq": 300_000}, settings={"batch": 100}),
 )
 
 LATENCY = Scenario("latency", {"nsqgw": 250, "pynsq": 250})
