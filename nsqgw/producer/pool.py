@@ -10,7 +10,7 @@ from nsqgw.connection import Connection
 from nsqgw.connection.keep import start_keeping
 from nsqgw.connection.reconnect import ReconnectDelay
 from nsqgw.connection.replies import Settled
-from nsqgw.errors import NSQError
+from nsqgw.errors import Closed, NSQError
 from nsqgw.instrument import Connected, ConnectFailed, Disconnected, Fact, OnFact
 
 
@@ -43,16 +43,17 @@ class Pool:
     def pick(self) -> Connection | None:
         """A living connection, the next in turn; None when there is none."""
         alive = self._alive
-        if len(alive) == 1:
-            return alive[0]
-        if not alive:
-            return None
-        self._turn = (self._turn + 1) % len(alive)
-        return alive[self._turn]
+        for _ in alive:
+            self._turn = (self._turn + 1) % len(alive)
+            if not (connection := alive[self._turn]).closed:  # closed ones leave at the next turn of the loop
+                return connection
+        return None
 
     async def wait(self) -> Connection:
-        """The same, as soon as there is one."""
+        """The same, as soon as there is one; Closed when there will be none any more."""
         while (connection := self.pick()) is None:
+            if self._closing:
+                raise Closed("the producer was stopped")
             self._changed.clear()
             await self._changed.wait()
         return connection
@@ -60,6 +61,7 @@ class Pool:
     async def close(self) -> None:
         """Deliver what was sent and end all connections."""
         self._closing = True
+        self._changed.set()
         await asyncio.gather(*(connection.hang_up() for connection in list(self._alive)))
         for task in self._tasks:
             task.cancel()

@@ -92,21 +92,29 @@ class Producer:
         self._pool = Pool(self._addresses, config, self._settled, self._on_fact)
         self._pool.start()
         self._pick = self._pool.pick
+        self._stopped = asyncio.Event()
 
     async def stop(self, timeout: float | None = None) -> None:
         """Wait up to `timeout` seconds (by default `publish_timeout`) for the answers due, then disconnect.
 
-        Publishes that still have none then raise ConnectionClosed, those not sent yet NotConnected or Closed.
+        Publishes that still have none then raise ConnectionClosed, those not sent yet Closed. Calling it
+        again waits for the same end.
         """
-        if self._pool is None or self._closing:
+        if self._pool is None:
+            return
+        if self._closing:
+            await self._stopped.wait()
             return
         self._closing = True
         self._pick = _pick_none
-        with contextlib.suppress(asyncio.TimeoutError):
-            await within(
-                self.config.publish_timeout if timeout is None else timeout, self._window.wait_empty()
-            )
-        await self._pool.close()
+        try:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await within(
+                    self.config.publish_timeout if timeout is None else timeout, self._window.wait_empty()
+                )
+        finally:
+            await self._pool.close()
+            self._stopped.set()
 
     async def wait_connected(self, timeout: float | None = None) -> None:
         """Until some nsqd is connected; NotConnected after `timeout` seconds, naming each and its trouble."""
@@ -150,6 +158,8 @@ class Producer:
         """
         if type(body) is not bytes or not 0 < len(body) <= self._max_message_size:
             body = self._check_body(body)
+        if type(topic) is not str:
+            check_topic(topic)
         if delay is None:
             data = _pub_head(topic) + _pack_size(len(body)) + body
         else:

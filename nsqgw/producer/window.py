@@ -9,14 +9,14 @@ from collections import deque
 class Window:
     """At most `max_count` messages and `max_bytes` bytes are inside; a larger batch enters alone."""
 
-    __slots__ = ("_bytes", "_empty", "_max_bytes", "_max_count", "_waiting", "count")
+    __slots__ = ("_bytes", "_emptied", "_max_bytes", "_max_count", "_waiting", "count")
 
     def __init__(self, max_count: int, max_bytes: int) -> None:
         self._max_count = max_count
         self._max_bytes = max_bytes
         self._bytes = 0
         self._waiting: deque[tuple[int, int, asyncio.Future[None]]] = deque()
-        self._empty: asyncio.Future[None] | None = None
+        self._emptied: asyncio.Event | None = None
         self.count = 0
 
     def try_enter(self, size: int, count: int = 1) -> bool:
@@ -51,14 +51,16 @@ class Window:
         self._bytes -= size
         if self._waiting:
             self._admit()
-        elif self.count == 0 and self._empty is not None and not self._empty.done():
-            self._empty.set_result(None)
+        if not self.count and self._emptied is not None:
+            self._emptied.set()
 
     async def wait_empty(self) -> None:
         """Until nothing is inside and nobody waits."""
-        if self.count or self._waiting:
-            self._empty = asyncio.get_running_loop().create_future()
-            await self._empty
+        while self.count or self._waiting:
+            if self._emptied is None:
+                self._emptied = asyncio.Event()
+            self._emptied.clear()
+            await self._emptied.wait()
 
     def _admit(self) -> None:
         while self._waiting:
