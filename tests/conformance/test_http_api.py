@@ -275,6 +275,16 @@ def test_c_http_23_log_level_can_be_set(start_nsqd: Callable[..., Daemon]) -> No
         assert (answer.status, answer.body) == (200, number)
 
 
+def test_c_nsqd_21_node_id(start_nsqd: Callable[..., Daemon], broker: Daemon) -> None:
+    assert 0 <= int(get(broker.http_address, "/config/id").body) <= 1023
+    daemon = start_nsqd(node_id=77)
+    assert get(daemon.http_address, "/config/id").body == b"77"
+    with Wire(daemon.tcp_address) as wire:
+        wire.ok(b"PUB t", b"x")
+        wire.subscribe("t", "ch", rdy=1)
+        assert int(wire.message().id, 16) >> 12 & 1023 == 77
+
+
 def test_c_http_25_ping(broker: Daemon) -> None:
     answer = get(broker.http_address, "/ping")
     assert (answer.status, answer.body) == (200, b"OK")

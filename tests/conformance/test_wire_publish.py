@@ -113,6 +113,17 @@ def test_ephemeral_channel_made_over_http_stays(broker: Daemon, topic: str) -> N
     assert channel_stats(broker.http_address, topic, "ch#ephemeral")["client_count"] == 0
 
 
+def test_c_nsqd_1_what_memory_does_not_take_is_backend_depth(start_nsqd: Callable[..., Daemon]) -> None:
+    daemon = start_nsqd(mem_queue_size=10)
+    post(daemon.http_address, "/topic/create?topic=t")
+    post(daemon.http_address, "/channel/create?topic=t&channel=ch")
+    post(daemon.http_address, "/mpub?topic=t", b"x\n" * 100)
+    state = eventually(
+        lambda: (found := channel_stats(daemon.http_address, "t", "ch"))["depth"] == 100 and found
+    )
+    assert state["backend_depth"] == 90
+
+
 def test_c_nsqd_12_ephemeral_topic_drops_the_surplus(start_nsqd: Callable[..., Daemon]) -> None:
     daemon = start_nsqd(mem_queue_size=10)
     with Wire(daemon.tcp_address) as wire:
