@@ -1,7 +1,7 @@
 """nsqgw: the Perl-compatible NSQ suite for Python. The client library; see README.md."""
 
-from nsqgw.config import ConnectionConfig, ConsumerConfig, ProducerConfig
-from nsqgw.consumer import Batch, Consumer
+from nsqgw.config import ConnectionConfig, ConsumerConfig, ProducerConfig, TlsConfig
+from nsqgw.consumer import Batch, Consumer, FailureRule
 from nsqgw.errors import NSQError
 from nsqgw.message import Message
 from nsqgw.producer import Producer
@@ -12,9 +12,11 @@ __all__ = [
     "ConnectionConfig",
     "Consumer",
     "ConsumerConfig",
+    "FailureRule",
     "Message",
     "NSQError",
     "Producer",
     "ProducerConfig",
+    "TlsConfig",
     "__version__",
 ]

@@ -13,6 +13,7 @@ from typing import Any, TypeVar, get_args, get_type_hints
 
 from nsqgw.errors import ConfigError
 from nsqgw.protocol.messages import DEFAULT_MAX_FRAME_SIZE
+from nsqgw.protocol.names import check_topic
 from nsqgw.version import __version__
 
 USER_AGENT = f"nsqgw/{__version__}"
@@ -125,11 +126,17 @@ class ConsumerConfig:
 
     max_in_flight              messages on the way or unanswered, over all connections
     concurrency                async handlers running at once, None for max_in_flight
+    threads                    run a sync handler that may block in so many threads; None calls it on the loop
+    handler_timeout            an async handler is cancelled after this, and has failed; None for no limit
+    max_attempts               a message delivered more often is given up: it goes to `dead_letter_topic` or
+                               to the consumer's `on_giving_up`; 0 keeps trying for ever
+    dead_letter_topic          where messages that are given up are published, on the nsqd they came from
     requeue_delay              delay of a message given back, times its attempts ...
     max_requeue_delay          ... up to this
     auto_touch                 ask for more time for unanswered messages at half their time-out
     max_backoff_duration       longest pause after failures, 0 switches backoff off
     backoff_multiplier         unit of the pauses: they double from twice this; 0 switches backoff off
+    backoff_jitter             part of a pause that is left to chance, 0 to 1: consumers do not probe in step
     low_rdy_idle_timeout       with more connections than max_in_flight: an idle one hands over after this,
     low_rdy_timeout            a busy one after this,
     rdy_redistribute_interval  looked at this often
@@ -143,11 +150,16 @@ class ConsumerConfig:
     connection: ConnectionConfig = field(default_factory=ConnectionConfig)
     max_in_flight: int = 200
     concurrency: int | None = None
+    threads: int | None = None
+    handler_timeout: float | None = None
+    max_attempts: int = 0
+    dead_letter_topic: str | None = None
     requeue_delay: float = 90.0
     max_requeue_delay: float = 900.0
     auto_touch: bool = True
     max_backoff_duration: float = 120.0
     backoff_multiplier: float = 1.0
+    backoff_jitter: float = 0.25
     low_rdy_idle_timeout: float = 10.0
     low_rdy_timeout: float = 30.0
     rdy_redistribute_interval: float = 5.0
@@ -162,10 +174,16 @@ class ConsumerConfig:
         _check_types(self)
         _check(self, "max_in_flight", 0, 1_000_000)
         _check(self, "concurrency", 1, 1_000_000)
+        _check(self, "threads", 1, 10_000)
+        _check(self, "handler_timeout", 0.001, 24 * 3600)
+        _check(self, "max_attempts", 0, 65534)
+        if self.dead_letter_topic is not None:
+            check_topic(self.dead_letter_topic)
         _check(self, "requeue_delay", 0, 3600)
         _check(self, "max_requeue_delay", 0, 3600)
         _check(self, "max_backoff_duration", 0, 3600)
         _check(self, "backoff_multiplier", 0, 3600)
+        _check(self, "backoff_jitter", 0, 1)
         _check(self, "low_rdy_idle_timeout", 0.01, 3600)
         _check(self, "low_rdy_timeout", 0.01, 3600)
         _check(self, "rdy_redistribute_interval", 0.001, 3600)

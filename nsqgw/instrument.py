@@ -68,6 +68,26 @@ class HandlerFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class GivenUp:
+    """A message is not tried again; `dead_letter_topic` has it, or `on_giving_up` where that is None.
+
+    With an `error` the dead letter could not be stored, and nsqd delivers the message again.
+    """
+
+    message: Message
+    dead_letter_topic: str | None
+    error: BaseException | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TouchExhausted:
+    """In `seconds` these unanswered messages reach nsqd's hard limit; then it delivers them again."""
+
+    messages: tuple[Message, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class BackoffChanged:
     """The pace changed after failures or successes: level 0 is full speed, `pause` in seconds."""
 
@@ -76,7 +96,15 @@ class BackoffChanged:
 
 
 Fact = (
-    Connected | ConnectFailed | Disconnected | ServerRefused | LookupFailed | HandlerFailed | BackoffChanged
+    Connected
+    | ConnectFailed
+    | Disconnected
+    | ServerRefused
+    | LookupFailed
+    | HandlerFailed
+    | GivenUp
+    | TouchExhausted
+    | BackoffChanged
 )
 OnFact = Callable[[Fact], None]
 
@@ -99,6 +127,15 @@ def to_logging(fact: Fact) -> None:
     elif isinstance(fact, Connected):
         subscribed = f", subscribed to {fact.topic}/{fact.channel}" if fact.topic else ""
         logger.info("connected to %s%s", fact.address, subscribed)
+    elif isinstance(fact, GivenUp):
+        where = (
+            f"dead letter in {fact.dead_letter_topic}" if fact.dead_letter_topic else "handed to on_giving_up"
+        )
+        outcome = where if fact.error is None else f"but the dead letter was not stored: {fact.error}"
+        logger.warning("giving up %r: %s", fact.message, outcome)
+    elif isinstance(fact, TouchExhausted):
+        text = "%d message(s) still unanswered; nsqd delivers them again in %.0f s whatever happens"
+        logger.warning(text, len(fact.messages), fact.seconds)
     elif fact.level:
         logger.warning("backing off, level %d: no deliveries for %.1f s", fact.level, fact.pause)
     else:

@@ -16,9 +16,12 @@ class Origin(Protocol):
     is closed; none of them waits.
     """
 
-    topic: str
-    channel: str
-    nsqd_address: str
+    @property
+    def topic(self) -> str: ...
+    @property
+    def channel(self) -> str: ...
+    @property
+    def nsqd_address(self) -> str: ...
 
     def finish(self, message: Message) -> None:
         """Send FIN."""

@@ -2,6 +2,7 @@
 
 from nsqgw.consumer.batches import Batch
 from nsqgw.consumer.consumer import Consumer
+from nsqgw.consumer.failures import FailureRule
 from nsqgw.consumer.stats import ConnectionStats, ConsumerStats
 
-__all__ = ["Batch", "ConnectionStats", "Consumer", "ConsumerStats"]
+__all__ = ["Batch", "ConnectionStats", "Consumer", "ConsumerStats", "FailureRule"]

@@ -88,3 +88,11 @@ class Arrival:
             raise MessageGone(
                 f"{message}: the connection to {self.nsqd_address} is closed, nsqd will deliver it again"
             )
+
+
+def arrival_of(message: Message) -> Arrival:
+    """The read a message came in; a consumer's messages have no other origin, or one that leads to it."""
+    origin = message.origin
+    arrival = origin if isinstance(origin, Arrival) else getattr(origin, "arrival", None)
+    assert isinstance(arrival, Arrival)
+    return arrival

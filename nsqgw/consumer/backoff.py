@@ -7,6 +7,8 @@ that arrive during a pause are leftovers and count for nothing, so a burst of fa
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -35,10 +37,18 @@ class Backoff:
     """Fed with results, returns what to do, None for nothing new.
 
     `multiplier` is the unit in seconds: level n pauses multiplier x 2^n, at most `max_duration`. When
-    either is 0 there are no pauses.
+    either is 0 there are no pauses. Chance shortens each pause by up to the part `jitter` of it.
     """
 
-    def __init__(self, multiplier: float = 1.0, max_duration: float = 120.0) -> None:
+    def __init__(
+        self,
+        multiplier: float = 1.0,
+        max_duration: float = 120.0,
+        jitter: float = 0.0,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._jitter = jitter
+        self._chance = chance
         self._multiplier = multiplier
         self._max_duration = max_duration
         self._off = not multiplier * max_duration
@@ -70,7 +80,7 @@ class Backoff:
 
     def _pause(self) -> Pause:
         self.pace = Pace.PAUSED
-        return Pause(self._duration(self.level))
+        return Pause(self._duration(self.level) * (1 - self._jitter * self._chance()))
 
     def _duration(self, level: int) -> float:
         return min(self._multiplier * 2.0**level, self._max_duration)

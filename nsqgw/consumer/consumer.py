@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable
 from types import TracebackType
 from typing import Any
 
@@ -12,9 +12,12 @@ from nsqgw.config import ConsumerConfig, configured
 from nsqgw.connection import Connection
 from nsqgw.connection.address import address_list, parse_address, tell_problems
 from nsqgw.connection.reconnect import ReconnectDelay
+from nsqgw.consumer.arrival import arrival_of
 from nsqgw.consumer.batches import Batch, gather_batches
-from nsqgw.consumer.dispatch import BatchHandler, Dispatch, Handler, arrival_of, dispatch_for
+from nsqgw.consumer.failures import FailureRules
 from nsqgw.consumer.flow import Flow
+from nsqgw.consumer.handlers import BatchHandler, Handler
+from nsqgw.consumer.handover import Handlers, Handover
 from nsqgw.consumer.inbox import Inbox
 from nsqgw.consumer.sources import Sources
 from nsqgw.consumer.stats import ConsumerStats, Totals
@@ -24,9 +27,9 @@ from nsqgw.errors import Closed, ConfigError, NotConnected, NSQError, ServerErro
 from nsqgw.instrument import (
     Connected,
     Disconnected,
-    HandlerFailed,
     OnFact,
     ServerRefused,
+    TouchExhausted,
     guarded,
     to_logging,
 )
@@ -43,6 +46,10 @@ class Consumer:
     `message.finish()` or `message.requeue()` inside has the last word. Without a handler iterate over
     the consumer, or over `batches()`, and answer every message yourself.
 
+    A message that came more than `max_attempts` times, or whose handler raised an exception for which
+    `failure_rules` says so, is given up: it goes to `dead_letter_topic` or to `on_giving_up`, a handler
+    like any other. Without either there is no giving up: nothing is dropped silently.
+
     The nsqds are those given by address and those the nsqlookupds know for the topic. All other
     settings are fields of `ConsumerConfig`, given as `config` or one by one. `on_fact` is called with
     what happens (see `nsqgw.instrument`); by default facts are logged. Wrong arguments raise
@@ -56,6 +63,8 @@ class Consumer:
         handler: Handler | None = None,
         *,
         batch_handler: BatchHandler | None = None,
+        on_giving_up: Handler | None = None,
+        failure_rules: FailureRules | None = None,
         nsqd_tcp_addresses: Iterable[str] = (),
         lookupd_http_addresses: Iterable[str] = (),
         config: ConsumerConfig | None = None,
@@ -73,13 +82,8 @@ class Consumer:
             lookup_url(address)
         if not self._nsqds and not self._lookupds:
             raise ConfigError("no source given: set nsqd_tcp_addresses or lookupd_http_addresses")
-        for name, value in (("handler", handler), ("batch_handler", batch_handler)):
-            if value is not None and not callable(value):
-                raise ConfigError(f"{name} = {value!r} cannot be called")
-        if handler is not None and batch_handler is not None:
-            raise ConfigError("give handler or batch_handler, not both")
-        self._handler = handler
-        self._batch_handler = batch_handler
+        self._handlers = Handlers(handler, batch_handler, on_giving_up, failure_rules or {})
+        self._handlers.check(self.config)
         self._on_fact = guarded(on_fact)
         self._totals = Totals()
         self._started = False
@@ -97,9 +101,7 @@ class Consumer:
         self._closed = asyncio.Event()
         self._connected = asyncio.Event()
         self._flow = Flow(self.config, self._on_fact)
-        self._dispatch: Dispatch = dispatch_for(
-            self._handler, self._batch_handler, self._concurrency, self._handler_failed
-        )
+        self._handover = Handover(self._handlers, lambda: self.config, self._on_fact)
         self._sources = Sources(
             self.topic, self._nsqds, self._lookupds, self.config, self._serve, self._on_fact
         )
@@ -124,7 +126,7 @@ class Consumer:
             await self._drain(self.config.drain_timeout if timeout is None else timeout)
         finally:
             try:
-                await self._dispatch.close()
+                await self._handover.close()
             finally:
                 await self._sources.close()
                 self._closed.set()
@@ -154,7 +156,7 @@ class Consumer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         # An iterating body that failed will not answer its message any more: waiting would be in vain.
-        hopeless = error is not None and isinstance(self._dispatch, Inbox)
+        hopeless = error is not None and self._handover.inbox is not None
         await self.stop(0.0 if hopeless else None)
 
     # -- messages
@@ -230,11 +232,15 @@ class Consumer:
             for message in messages:
                 message.requeue(0.0, backoff=False)
         else:
-            self._dispatch.dispatch(messages)
+            self._handover.dispatch(messages)
 
     def refused(self, subscription: Subscription, error: ServerError) -> None:
         """An answer came too late."""
         self._on_fact(ServerRefused(subscription.address, error))
+
+    def touch_exhausted(self, messages: list[Message], seconds: float) -> None:
+        """nsqd's hard limit for these messages comes in so many seconds."""
+        self._on_fact(TouchExhausted(tuple(messages), seconds))
 
     def succeeded(self) -> None:
         """Messages were finished."""
@@ -277,7 +283,7 @@ class Consumer:
         for subscription in subscriptions:
             subscription.stop_receiving()
         await self._sources.stop_connecting()
-        for message in self._dispatch.take_unhandled():
+        for message in self._handover.take_unhandled():
             if not message.answered and not arrival_of(message).subscription.closed:
                 message.requeue(0.0, backoff=False)
         drained = asyncio.gather(*(subscription.wait_drained() for subscription in subscriptions))
@@ -293,15 +299,9 @@ class Consumer:
 
     def _inbox(self) -> Inbox:
         self._check_started()
-        if not isinstance(self._dispatch, Inbox):
+        if self._handover.inbox is None:
             raise ConfigError("messages go to the handler; leave it out to iterate over the consumer")
-        return self._dispatch
-
-    def _concurrency(self) -> int:
-        return self.config.concurrency or max(1, self.config.max_in_flight)
-
-    def _handler_failed(self, error: BaseException, messages: Sequence[Message]) -> None:
-        self._on_fact(HandlerFailed(error, tuple(messages)))
+        return self._handover.inbox
 
     def _touch(self) -> None:
         """Touch what is due, and look again as soon as the shortest time-out needs it."""

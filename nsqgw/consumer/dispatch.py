@@ -8,25 +8,18 @@ come from one read, so their answers are sent together.
 from __future__ import annotations
 
 import asyncio
-import inspect
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
-from nsqgw.consumer.arrival import Arrival
+from nsqgw.consumer.arrival import arrival_of
+from nsqgw.consumer.failures import Failures
+from nsqgw.consumer.handlers import BatchHandler, Handler, is_async, refuse_awaitable
 from nsqgw.consumer.inbox import Inbox
 from nsqgw.consumer.workers import WorkerPool
-from nsqgw.message import SENT, Message
-
-Handler = Callable[[Message], Any]
-"""Sync or async; what it returns does not matter, unless it is work for somebody else to await."""
-
-BatchHandler = Callable[[Sequence[Message]], Any]
-"""The same for all messages of a read at once."""
+from nsqgw.message import Message
 
 FAILURES = (Exception, asyncio.CancelledError)
 """What gives a sync handler's messages back; CancelledError is there the result of some cancelled task."""
-
-ReportFailure = Callable[[BaseException, Sequence[Message]], None]
 
 
 class Dispatch(Protocol):
@@ -46,30 +39,24 @@ def dispatch_for(
     handler: Handler | None,
     batch_handler: BatchHandler | None,
     concurrency: Callable[[], int],
-    report: ReportFailure,
+    failures: Failures,
 ) -> Dispatch:
     """The dispatch that suits the handler: by message or batch, sync or async; an inbox without any."""
     if batch_handler is not None:
-        return BatchDispatch(batch_handler, concurrency, report)
+        return BatchDispatch(batch_handler, concurrency, failures)
     if handler is None:
         return Inbox()
     if is_async(handler):
-        return AsyncDispatch(handler, concurrency, report)
-    return SyncDispatch(handler, report)
-
-
-def is_async(handler: Callable[..., Any]) -> bool:
-    """Whether calling `handler`, a function or an object with `__call__`, gives something to await."""
-    call = handler if inspect.isroutine(handler) else type(handler).__call__
-    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(call)
+        return AsyncDispatch(handler, concurrency, failures)
+    return SyncDispatch(handler, failures)
 
 
 class SyncDispatch:
     """Calls the handler right where the messages were read: fastest, for handlers that never block."""
 
-    def __init__(self, handler: Handler, report: ReportFailure) -> None:
+    def __init__(self, handler: Handler, failures: Failures) -> None:
         self._handler = handler
-        self._report = report
+        self._failures = failures
 
     def dispatch(self, messages: list[Message]) -> None:
         handler = self._handler
@@ -81,7 +68,7 @@ class SyncDispatch:
                     if result is not None:
                         refuse_awaitable(result)
                 except FAILURES as error:
-                    give_back([message], error, self._report)
+                    self._failures.failed([message], error)
                 else:
                     if not message.answered:
                         message.answered = True
@@ -100,9 +87,9 @@ class SyncDispatch:
 class AsyncDispatch:
     """Runs an async handler on long-lived workers, at most `concurrency` at once."""
 
-    def __init__(self, handler: Handler, concurrency: Callable[[], int], report: ReportFailure) -> None:
+    def __init__(self, handler: Handler, concurrency: Callable[[], int], failures: Failures) -> None:
         self._handler = handler
-        self._report = report
+        self._failures = failures
         self._pool: WorkerPool[Message] = WorkerPool(self._handle, concurrency)
 
     def dispatch(self, messages: list[Message]) -> None:
@@ -121,9 +108,9 @@ class AsyncDispatch:
             # Something it waited for was cancelled, or the worker itself is, because the pool closes.
             if self._pool.closing:
                 raise
-            give_back([message], error, self._report)
+            self._failures.failed([message], error)
         except Exception as error:  # noqa: BLE001  # whatever a handler raises gives the message back
-            give_back([message], error, self._report)
+            self._failures.failed([message], error)
         else:
             if not message.answered:
                 message.answered = True
@@ -133,9 +120,9 @@ class AsyncDispatch:
 class BatchDispatch:
     """Hands over all messages of a read in one call, sync or async."""
 
-    def __init__(self, handler: BatchHandler, concurrency: Callable[[], int], report: ReportFailure) -> None:
+    def __init__(self, handler: BatchHandler, concurrency: Callable[[], int], failures: Failures) -> None:
         self._handler = handler
-        self._report = report
+        self._failures = failures
         self._pool: WorkerPool[list[Message]] | None = None
         if is_async(handler):
             self._pool = WorkerPool(self._handle_async, concurrency)
@@ -147,7 +134,7 @@ class BatchDispatch:
         try:
             refuse_awaitable(self._handler(messages))
         except FAILURES as error:
-            give_back(messages, error, self._report)
+            self._failures.failed(messages, error)
         else:
             finish_rest(messages)
 
@@ -166,28 +153,11 @@ class BatchDispatch:
         except asyncio.CancelledError as error:
             if self._pool is None or self._pool.closing:
                 raise
-            give_back(messages, error, self._report)
+            self._failures.failed(messages, error)
         except Exception as error:  # noqa: BLE001  # whatever a handler raises gives the messages back
-            give_back(messages, error, self._report)
+            self._failures.failed(messages, error)
         else:
             finish_rest(messages)
-
-
-def refuse_awaitable(result: object) -> None:
-    """TypeError when a handler that counts as sync returned work nobody will do: finishing would lose it."""
-    if inspect.isawaitable(result) and result is not SENT:
-        if inspect.iscoroutine(result):
-            result.close()
-        raise TypeError(
-            "the handler returned an awaitable; make it an 'async def' function to have it awaited"
-        )
-
-
-def arrival_of(message: Message) -> Arrival:
-    """The read a message came in; a consumer's messages have no other origin."""
-    arrival = message.origin
-    assert isinstance(arrival, Arrival)
-    return arrival
 
 
 def finish_rest(messages: Sequence[Message]) -> None:
@@ -199,11 +169,3 @@ def finish_rest(messages: Sequence[Message]) -> None:
             ids.append(message.id)
     if ids:
         arrival_of(messages[0]).finished(ids)
-
-
-def give_back(messages: Sequence[Message], error: BaseException, report: ReportFailure) -> None:
-    """Requeue what the failed handler has not answered; messages of a lost connection come by themselves."""
-    report(error, messages)
-    for message in messages:
-        if not message.answered and not arrival_of(message).subscription.closed:
-            message.requeue()

@@ -25,7 +25,7 @@ class Flow:
             idle_timeout=config.low_rdy_idle_timeout,
             busy_timeout=config.low_rdy_timeout,
         )
-        self._backoff = Backoff(config.backoff_multiplier, config.max_backoff_duration)
+        self._backoff = Backoff(config.backoff_multiplier, config.max_backoff_duration, config.backoff_jitter)
         self._on_fact = on_fact
         self._paused = False
         self._closed = False

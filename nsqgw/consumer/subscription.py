@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import Protocol
 
 from nsqgw.connection import Connection
 from nsqgw.consumer.arrival import Arrival
 from nsqgw.consumer.stats import ConnectionStats
-from nsqgw.consumer.touch import must_touch, touch_interval
+from nsqgw.consumer.touch import Touch, touch_decision, touch_interval
 from nsqgw.errors import ServerError
 from nsqgw.message import Message
-from nsqgw.protocol.commands import CLS, encode_rdy, encode_req, encode_sub, encode_touch
+from nsqgw.protocol.commands import CLS, encode_pub, encode_rdy, encode_req, encode_sub, encode_touch
 from nsqgw.protocol.delays import delay_ms
 from nsqgw.protocol.frames import CLOSE_WAIT
 
@@ -27,6 +28,9 @@ class Subscriber(Protocol):
 
     def refused(self, subscription: Subscription, error: ServerError) -> None:
         """An answer came too late."""
+
+    def touch_exhausted(self, messages: list[Message], seconds: float) -> None:
+        """nsqd's hard limit for these messages comes in so many seconds."""
 
     def succeeded(self) -> None:
         """Messages were finished."""
@@ -145,6 +149,10 @@ class Subscription:
         """Send TOUCH."""
         self._connection.send(encode_touch(message_id))
 
+    def publish(self, topic: str, body: bytes) -> asyncio.Future[None]:
+        """Publish on this very connection; the future as of `Connection.request`."""
+        return self._connection.request(encode_pub(topic, body))
+
     def settled(self, arrival: Arrival) -> None:
         """All messages of a read are answered."""
         self._arrivals.pop(arrival, None)
@@ -160,19 +168,19 @@ class Subscription:
             self._connection.send(encode_rdy(count))
 
     def touch_due(self, now: float) -> None:
-        """Ask for more time for the messages that have waited half their time-out."""
+        """Ask for more time for the messages that have waited half their time-out, as long as that helps."""
         features = self._connection.features
+        timeout, limit = features.msg_timeout / 1000, features.max_msg_timeout / 1000
         for arrival in list(self._arrivals):
-            if must_touch(
-                now,
-                arrival.received_at,
-                arrival.touched_at,
-                features.msg_timeout / 1000,
-                features.max_msg_timeout / 1000,
-            ):
+            decision = touch_decision(now, arrival.received_at, arrival.touched_at, timeout, limit)
+            if decision is Touch.NOW:
                 arrival.touched_at = now
                 for message in arrival.unanswered_messages():
                     self.touch(message.id)
+            elif decision is Touch.IN_VAIN:
+                arrival.touched_at = math.inf
+                left = arrival.received_at + limit - now
+                self._subscriber.touch_exhausted(arrival.unanswered_messages(), left)
 
     # -- ending
 

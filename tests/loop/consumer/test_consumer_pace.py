@@ -163,7 +163,7 @@ async def test_c_cli_12_one_failure_stops_all_and_one_message_probes(asynchronou
         async def handle(message: Message) -> None:
             handler(message)
 
-        options = {"max_in_flight": 9, "backoff_multiplier": 0.02}
+        options = {"max_in_flight": 9, "backoff_multiplier": 0.02, "backoff_jitter": 0.0}
         async with Subject(handle if asynchronous else handler, *servers, **options) as consumer:
             sessions = await subscribed(servers)
             await rdy_becomes(sessions, 3, 3, 3)
