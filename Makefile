@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 ARGS ?=
 
-.PHONY: help venv demo test test-oldest check real-daemons system-packages bench bench-compare soak clean
+.PHONY: help venv demo test test-oldest check real-daemons system-packages bench bench-compare soak soak-reconnects clean
 
 help:
 	@echo "make demo             run the whole way on this machine, with a page to look at (ARGS='--help' for its options)"
@@ -15,8 +15,9 @@ help:
 	@echo "make real-daemons     build the original nsqd, nsqlookupd and nsqadmin into .cache/bin (needs Go)"
 	@echo "make system-packages  install Debian's chromium for the browser tests (needs root)"
 	@echo "make test-oldest      unit tests on Python 3.10, if there is one"
-	@echo "make bench            benchmarks; make bench-compare: next to pynsq on the same broker"
-	@echo "make soak             property tests, many more examples"
+	@echo "make bench            benchmarks; make bench-compare: next to other clients on the same broker"
+	@echo "make soak             property tests, many more examples, and soak-reconnects"
+	@echo "make soak-reconnects  10 million messages, a reconnect a second (ARGS='--count 500000' for fewer)"
 	@echo "make clean            remove the virtual environment, caches and what was built"
 
 venv: $(STAMP)
@@ -64,6 +65,11 @@ bench-compare: venv
 
 soak: venv
 	HYPOTHESIS_PROFILE=soak $(BIN)/pytest tests/properties --timeout 3600 $(ARGS)
+	$(MAKE) soak-reconnects ARGS=
+
+soak-reconnects: venv
+	@tools/real_daemons.sh || echo "make: soaking on our own nsqd instead"
+	PYTHONPATH=tests $(BIN)/python -m perf.reconnects $(ARGS)
 
 clean:
 	rm -rf $(VENV) .cache build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks \

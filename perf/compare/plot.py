@@ -1,54 +1,48 @@
-"""Draws the figures of `make bench-compare ARGS="--json FILE"`: CPU per 100,000 messages, a bar a client.
-
-python -m perf.compare.plot FILE perf/plots/compare.svg
-"""
+"""Draws CPU per 100,000 messages: a group of bars a scenario, a bar a client, on a logarithmic axis."""
 
 from __future__ import annotations
 
-import argparse
-import json
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
 
-COLOURS = {"nsqgw": "#2a6f97", "pynsq": "#bc4749"}
-THICKNESS = 0.38
+from perf.compare.peers import CLIENTS
+from perf.compare.results import Results, Spread
+
+COLOURS = ("#2a6f97", "#bc4749", "#e09f3e", "#7b9e4f", "#8d6b94", "#55a9a2")
 
 
-def draw(results: dict[str, dict[str, Any]], target: Path) -> None:
+def draw(results: Results, target: Path) -> None:
     mpl.use("svg")
     mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "nsqgw"})  # same figures, same small file
     from matplotlib import pyplot
 
-    scenarios = [name for name in results if name != "latency"]
-    figure, axes = pyplot.subplots(figsize=(8, 0.75 * len(scenarios) + 1), layout="constrained")
-    for shift, (client, colour) in enumerate(COLOURS.items()):
-        rows = [
-            (row, results[name][client]["cpu"])
-            for row, name in enumerate(scenarios)
-            if client in results[name]
-        ]
-        positions = [row + (shift - 0.5) * THICKNESS for row, _ in rows]
-        bars = axes.barh(positions, [cpu for _, cpu in rows], THICKNESS, label=client, color=colour)
-        axes.bar_label(bars, fmt="%.2f", padding=3)
-    axes.set_yticks(range(len(scenarios)), scenarios)
+    figure, axes = pyplot.subplots(figsize=(8, 9), layout="constrained")
+    bars: dict[str, list[tuple[float, Spread]]] = {peer.name: [] for peer in CLIENTS}
+    position, middles = 0.0, []
+    for clients in results.cpu.values():
+        middles.append(position + (len(clients) - 1) / 2)
+        for client, figures in clients.items():
+            bars[client].append((position, Spread.of([each["cpu"] for each in figures])))
+            position += 1
+        position += 1
+    for (client, places), colour in zip(bars.items(), COLOURS, strict=True):
+        if places:
+            spreads = [spread for _, spread in places]
+            drawn = axes.barh(
+                [place for place, _ in places],
+                [spread.median for spread in spreads],
+                0.85,
+                label=client,
+                color=colour,
+            )
+            axes.bar_label(drawn, [f"{spread.median:.2f}" for spread in spreads], padding=3, fontsize=8)
+    axes.set_xscale("log")
+    axes.set_yticks(middles, list(results.cpu))
     axes.invert_yaxis()
-    axes.set_xlabel("CPU seconds of the client per 100,000 messages of 200 bytes (less is better)")
+    axes.set_xlabel("CPU seconds of the client per 100,000 messages of 200 bytes (logarithmic)")
     axes.spines[["top", "right"]].set_visible(False)
-    axes.margins(x=0.1)
-    axes.legend(frameon=False, loc="lower right")
+    axes.margins(x=0.1, y=0.01)
+    axes.legend(frameon=False, ncols=len(COLOURS), loc="lower center", bbox_to_anchor=(0.4, 1.0))
     target.parent.mkdir(exist_ok=True)
     figure.savefig(target, metadata={"Date": None})
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m perf.compare.plot", description=__doc__)
-    parser.add_argument("results", type=Path)
-    parser.add_argument("target", type=Path)
-    arguments = parser.parse_args()
-    draw(json.loads(arguments.results.read_text()), arguments.target)
-
-
-if __name__ == "__main__":
-    main()

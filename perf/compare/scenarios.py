@@ -5,41 +5,85 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-CLIENTS = ("nsqgw", "pynsq")
-
 BODY_SIZE = 200
 LATENCY_RATE = 50
+MAX_IN_FLIGHT = 2500
+
+FAST, SLOW = 300_000, 30_000
+"""Messages a run: a slow client does fewer, figures are per 100,000."""
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """`counts` are messages a run per client: the slow one does fewer, figures are per 100,000.
+    """One kind of work. `counts` are messages a run per client.
 
-    A client missing in `counts` cannot do it; then the peer of another scenario is what it is held against.
+    A client missing in `counts` has nothing like it; where it is in another scenario that serves the same
+    purpose, `against`, its figures there are what nsqgw is held against.
     """
 
     name: str
     counts: dict[str, int]
     filled: bool = False
     against: str | None = None
-    target: float | None = None
+    targets: dict[str, float] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
 
 
+SYNC, WINDOW = "consume, sync handler", "publish, 1000 outstanding"
+
 SCENARIOS = (
-    Scenario("consume, sync handler", {"nsqgw": 300_000, "pynsq": 50_000}, filled=True, target=15),
-    Scenario("consume, async handler", {"nsqgw": 300_000, "pynsq": 50_000}, filled=True),
-    Scenario("consume, batch handler", {"nsqgw": 300_000}, filled=True, against="consume, sync handler"),
     Scenario(
-        "publish, 1000 outstanding", {"nsqgw": 300_000, "pynsq": 50_000}, target=10, settings={"window": 1000}
+        SYNC,
+        {"nsqgw": FAST, "pynsq": SLOW, "gnsq": SLOW, "go-nsq": FAST},
+        filled=True,
+        targets={"pynsq": 25, "go-nsq": 5},
+    ),
+    Scenario(
+        "consume, batch handler",
+        {"nsqgw": FAST},
+        filled=True,
+        against=SYNC,
+        targets={"pynsq": 25, "go-nsq": 5},
+    ),
+    Scenario(
+        "consume, async handler",
+        {"nsqgw": FAST, "pynsq": SLOW, "ansq": SLOW, "asyncnsq": SLOW},
+        filled=True,
+        targets={"pynsq": 20},
+    ),
+    Scenario(
+        "consume, async handler that waits",
+        {"nsqgw": 60_000, "pynsq": SLOW, "gnsq": SLOW, "ansq": SLOW, "asyncnsq": SLOW, "go-nsq": 60_000},
+        filled=True,
+        targets={"pynsq": 3},
+        settings={"concurrency": 200, "wait": 0.001},
+    ),
+    Scenario(
+        WINDOW,
+        {"nsqgw": FAST, "pynsq": SLOW, "gnsq": SLOW, "go-nsq": FAST},
+        targets={"pynsq": 20, "go-nsq": 5},
+        settings={"window": 1000},
     ),
     Scenario(
         "publish, 1000 tasks",
-        {"nsqgw": 300_000},
-        against="publish, 1000 outstanding",
+        {"nsqgw": FAST, "ansq": SLOW, "asyncnsq": SLOW, "go-nsq": FAST},
+        against=WINDOW,
         settings={"window": 1000},
     ),
-    Scenario("publish, batches of 100", {"nsqgw": 300_000, "pynsq": 300_000}, settings={"batch": 100}),
+    Scenario(
+        "publish, batches of 100",
+        {"nsqgw": FAST, "pynsq": FAST, "gnsq": FAST, "ansq": FAST, "asyncnsq": FAST, "go-nsq": FAST},
+        targets={"pynsq": 3},
+        settings={"batch": 100},
+    ),
 )
 
-LATENCY = Scenario("latency", {"nsqgw": 250, "pynsq": 250})
+LATENCY = Scenario(
+    "latency",
+    dict.fromkeys(("nsqgw", "pynsq", "gnsq", "ansq", "asyncnsq", "go-nsq"), 150),
+)
+LATENCY_TARGET = 0.020
+"""Seconds from publish to handler, the median."""
+
+IMPORT_TARGET = 0.25
+"""Seconds for `import nsqgw`."""

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from nsqgw import Batch, Consumer, Message, Producer
 from perf.compare.clients.measured import Measurement, task
-
-MAX_IN_FLIGHT = 2500
 
 
 class Goal:
@@ -28,7 +25,7 @@ class Goal:
 
 async def consume(work: dict[str, Any], **handlers: Any) -> None:
     goal: Goal = handlers.pop("goal")
-    options = {"nsqd_tcp_addresses": [work["address"]], "max_in_flight": MAX_IN_FLIGHT}
+    options = {"nsqd_tcp_addresses": [work["address"]], "max_in_flight": work["max_in_flight"]}
     async with Consumer(work["topic"], "ch", **handlers, **options):
         await goal.reached.wait()
 
@@ -51,6 +48,16 @@ async def consume_async(work: dict[str, Any], measured: Measurement) -> None:
     await consume(work, goal=goal, handler=handle)
 
 
+async def consume_waiting(work: dict[str, Any], measured: Measurement) -> None:
+    goal, wait = Goal(work["count"]), work["wait"]
+
+    async def handle(message: Message) -> None:
+        await asyncio.sleep(wait)
+        goal.came(1)
+
+    await consume(work, goal=goal, handler=handle, concurrency=work["concurrency"])
+
+
 async def consume_batch(work: dict[str, Any], measured: Measurement) -> None:
     goal = Goal(work["count"])
 
@@ -71,16 +78,23 @@ async def latency(work: dict[str, Any], measured: Measurement) -> None:
 
 
 async def publish_window(work: dict[str, Any], measured: Measurement) -> None:
-    """A window that slides: the oldest publish is awaited before the next goes out."""
-    body = b"x" * work["size"]
-    outstanding: deque[asyncio.Future[None]] = deque()
+    """Each answer sends the next message, as in the programs of the other clients."""
+    topic, body = work["topic"], b"x" * work["size"]
+    goal = Goal(work["count"])
+    unsent = work["count"] - work["window"]
+
+    def answered(published: asyncio.Future[None]) -> None:
+        nonlocal unsent
+        published.result()
+        goal.came(1)
+        if unsent > 0:
+            unsent -= 1
+            producer.publish_soon(topic, body).add_done_callback(answered)
+
     async with Producer([work["address"]]) as producer:
-        for _ in range(work["count"]):
-            if len(outstanding) == work["window"]:
-                await outstanding.popleft()
-            outstanding.append(producer.publish_soon(work["topic"], body))
-        for published in outstanding:
-            await published
+        for _ in range(work["window"]):
+            producer.publish_soon(topic, body).add_done_callback(answered)
+        await goal.reached.wait()
 
 
 async def publish_tasks(work: dict[str, Any], measured: Measurement) -> None:
@@ -106,6 +120,7 @@ async def publish_many(work: dict[str, Any], measured: Measurement) -> None:
 WORK: dict[str, Callable[[dict[str, Any], Measurement], Awaitable[None]]] = {
     "consume, sync handler": consume_sync,
     "consume, async handler": consume_async,
+    "consume, async handler that waits": consume_waiting,
     "consume, batch handler": consume_batch,
     "publish, 1000 outstanding": publish_window,
     "publish, 1000 tasks": publish_tasks,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -10,16 +11,14 @@ from tornado.ioloop import IOLoop, PeriodicCallback
 
 from perf.compare.clients.measured import Measurement, task
 
-MAX_IN_FLIGHT = 2500
 
-
-def consume(work: dict[str, Any], handler: Callable[[Any], Any]) -> None:
+def consume(work: dict[str, Any], handler: Callable[[Any], Any], max_in_flight: int | None = None) -> None:
     nsq.Reader(
         message_handler=handler,
         nsqd_tcp_addresses=[work["address"]],
         topic=work["topic"],
         channel="ch",
-        max_in_flight=MAX_IN_FLIGHT,
+        max_in_flight=max_in_flight or work["max_in_flight"],
     )
     IOLoop.current().start()
 
@@ -48,6 +47,21 @@ def consume_async(work: dict[str, Any], measured: Measurement) -> None:
         return True
 
     consume(work, handle)
+
+
+def consume_waiting(work: dict[str, Any], measured: Measurement) -> None:
+    """Nothing but `max_in_flight` limits how many handlers run at once."""
+    left, wait = work["count"], work["wait"]
+
+    async def handle(message: Any) -> bool:
+        nonlocal left
+        await asyncio.sleep(wait)
+        left -= 1
+        if not left:
+            IOLoop.current().add_callback(IOLoop.current().stop)
+        return True
+
+    consume(work, handle, max_in_flight=work["concurrency"])
 
 
 def latency(work: dict[str, Any], measured: Measurement) -> None:
@@ -117,6 +131,7 @@ def publish_many(work: dict[str, Any], measured: Measurement) -> None:
 WORK: dict[str, Callable[[dict[str, Any], Measurement], None]] = {
     "consume, sync handler": consume_sync,
     "consume, async handler": consume_async,
+    "consume, async handler that waits": consume_waiting,
     "publish, 1000 outstanding": publish_window,
     "publish, batches of 100": publish_many,
     "latency": latency,
