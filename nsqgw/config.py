@@ -44,6 +44,12 @@ def _check(owner: object, name: str, low: float, high: float, *, also: float | N
     raise ConfigError(f"{name} = {value!r} is out of range: it must be {span}{extra}")
 
 
+def _check_header(owner: object, name: str) -> None:
+    value = getattr(owner, name)
+    if value is not None and not (value and value.isascii() and value.isprintable()):
+        raise ConfigError(f"{name} is empty, or has a character that cannot be in an HTTP header")
+
+
 @dataclass(frozen=True)
 class TlsConfig:
     """How to speak TLS with nsqd. The certificate of the server is verified, unless told otherwise.
@@ -63,6 +69,28 @@ class TlsConfig:
     def __post_init__(self) -> None:
         if self.key_file is not None and self.cert_file is None:
             raise ConfigError(f"key_file = {self.key_file!r} is of no use without cert_file")
+
+
+@dataclass(frozen=True)
+class HttpConfig:
+    """How to call the HTTP API of an nsqd or nsqlookupd.
+
+    timeout           for a whole call, from connecting to the last byte of the answer
+    max_answer_bytes  the largest body of an answer that is taken
+    auth_secret       sent as `Authorization: Bearer ...`, in place of user and password in the address
+    tls               a TlsConfig or an ssl.SSLContext for HTTPS; None trusts the system's certificates
+    """
+
+    timeout: float = 10.0
+    max_answer_bytes: int = 64 * 1024 * 1024
+    auth_secret: str | None = field(default=None, repr=False)
+    tls: TlsConfig | ssl.SSLContext | None = None
+
+    def __post_init__(self) -> None:
+        _check_types(self)
+        _check(self, "timeout", 0.001, 3600)
+        _check(self, "max_answer_bytes", 1, 2**31 - 1)
+        _check_header(self, "auth_secret")
 
 
 @dataclass(frozen=True)
@@ -143,6 +171,8 @@ class ConsumerConfig:
     lookupd_poll_interval      how often nsqlookupd is asked
     lookupd_poll_jitter        part of an interval by which the first periodic poll is put off, at random
     lookupd_timeout            for one question to one nsqlookupd
+    lookupd_auth_secret        sent to nsqlookupd as `Authorization: Bearer ...`
+    lookupd_tls                a TlsConfig or an ssl.SSLContext for https:// addresses of nsqlookupd
     reconnect_min_delay, reconnect_max_delay  pauses before connecting again double between these, with jitter
     drain_timeout              how long `stop` waits for messages being handled
     """
@@ -166,6 +196,8 @@ class ConsumerConfig:
     lookupd_poll_interval: float = 60.0
     lookupd_poll_jitter: float = 0.3
     lookupd_timeout: float = 5.0
+    lookupd_auth_secret: str | None = field(default=None, repr=False)
+    lookupd_tls: TlsConfig | ssl.SSLContext | None = None
     reconnect_min_delay: float = 0.1
     reconnect_max_delay: float = 4.0
     drain_timeout: float = 30.0
@@ -190,6 +222,7 @@ class ConsumerConfig:
         _check(self, "lookupd_poll_interval", 0.01, 3600)
         _check(self, "lookupd_poll_jitter", 0, 1)
         _check(self, "lookupd_timeout", 0.001, 3600)
+        _check_header(self, "lookupd_auth_secret")
         _check_reconnect(self)
         _check(self, "drain_timeout", 0, 3600)
 
@@ -199,6 +232,11 @@ class ProducerConfig:
     """How a producer waits, bounds and reconnects.
 
     publish_timeout      for a publish from the call to nsqd's OK, the wait for a connection included
+    retry_unknown        publish again when the connection broke before the answer: nothing is lost to a
+                         broken connection then, but a message may be stored twice. What nsqd certainly did
+                         not take is published again in any case
+    merge                publishes of one loop turn to one topic leave as one MPUB: less work for nsqd, but a
+                         failure is then that of all of them
     max_outstanding      publishes without an answer at any time; more wait their turn
     max_outstanding_bytes  the same in bytes of bodies
     max_message_size, max_batch_size  nsqd's -max-msg-size and -max-body-size; larger is refused here
@@ -207,6 +245,8 @@ class ProducerConfig:
 
     connection: ConnectionConfig = field(default_factory=ConnectionConfig)
     publish_timeout: float = 30.0
+    retry_unknown: bool = False
+    merge: bool = False
     max_outstanding: int = 10_000
     max_outstanding_bytes: int = 64 * 1024 * 1024
     max_message_size: int = 1024 * 1024
@@ -229,7 +269,7 @@ def _check_reconnect(config: ConsumerConfig | ProducerConfig) -> None:
     _check(config, "reconnect_max_delay", config.reconnect_min_delay, 3600)
 
 
-C = TypeVar("C", ConsumerConfig, ProducerConfig)
+C = TypeVar("C", ConsumerConfig, ProducerConfig, HttpConfig)
 
 
 def configured(kind: type[C], config: C | None, options: dict[str, Any]) -> C:

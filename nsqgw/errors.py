@@ -11,6 +11,7 @@ NSQError
 ├── ListenFailed (OSError)         a port could not be opened
 ├── ConnectionFailed (OSError)     no connection could be made
 ├── ConnectionClosed               the connection is gone; the fate of what was under way is unknown
+│   └── Unprocessed                it is known: nsqd did not come to this command
 ├── DeadlineExceeded (TimeoutError)
 ├── MessageError
 │   ├── AlreadyAnswered            finish or requeue was called on an answered message
@@ -19,7 +20,9 @@ NSQError
 │   ├── MessageTooBig (ValueError) found before sending
 │   └── NotConnected               no nsqd could be reached within the deadline
 ├── DiscoveryError                 nsqlookupd could not be asked
-└── Closed                         the consumer or producer was stopped
+├── HttpError                      nsqd or nsqlookupd refused an HTTP request; `status` and `code` say how
+├── BadAnswer                      the answer to an HTTP request makes no sense, or is too large
+└── Closed                         the consumer or producer was stopped, the HTTP client closed
 """
 
 from __future__ import annotations
@@ -61,6 +64,10 @@ class ConnectionClosed(NSQError):
     """The connection is gone. What was sent and not confirmed may or may not have arrived."""
 
 
+class Unprocessed(ConnectionClosed):
+    """The connection ended before this command was sent, or nsqd refused an earlier one and hung up."""
+
+
 class DeadlineExceeded(NSQError, TimeoutError):
     """The peer did not answer in time; the fate of what was sent is unknown."""
 
@@ -93,8 +100,24 @@ class DiscoveryError(NSQError):
     """nsqlookupd could not be asked, or its answer made no sense."""
 
 
+class HttpError(NSQError):
+    """nsqd or nsqlookupd refused an HTTP request.
+
+    `status` is that of HTTP, `code` the daemon's word, such as TOPIC_NOT_FOUND; empty when it gave none.
+    """
+
+    def __init__(self, text: str, status: int, code: str = "") -> None:
+        super().__init__(text)
+        self.status = status
+        self.code = code
+
+
+class BadAnswer(NSQError):
+    """The answer to an HTTP request makes no sense or is too large; what was asked for may be done."""
+
+
 class Closed(NSQError):
-    """The consumer or producer was stopped."""
+    """The consumer or producer was stopped, the HTTP client closed."""
 
 
 class ServerError(NSQError):

@@ -88,6 +88,14 @@ class TouchExhausted:
 
 
 @dataclass(frozen=True, slots=True)
+class PublishingAgain:
+    """A publish of so many messages failed and is tried again, on another nsqd if there is one."""
+
+    messages: int
+    error: NSQError
+
+
+@dataclass(frozen=True, slots=True)
 class BackoffChanged:
     """The pace changed after failures or successes: level 0 is full speed, `pause` in seconds."""
 
@@ -104,6 +112,7 @@ Fact = (
     | HandlerFailed
     | GivenUp
     | TouchExhausted
+    | PublishingAgain
     | BackoffChanged
 )
 OnFact = Callable[[Fact], None]
@@ -136,6 +145,8 @@ def to_logging(fact: Fact) -> None:
     elif isinstance(fact, TouchExhausted):
         text = "%d message(s) still unanswered; nsqd delivers them again in %.0f s whatever happens"
         logger.warning(text, len(fact.messages), fact.seconds)
+    elif isinstance(fact, PublishingAgain):
+        logger.warning("publishing %d message(s) again: %s", fact.messages, fact.error)
     elif fact.level:
         logger.warning("backing off, level %d: no deliveries for %.1f s", fact.level, fact.pause)
     else:

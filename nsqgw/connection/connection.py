@@ -11,11 +11,11 @@ from tornado.iostream import IOStream, StreamClosedError
 
 from nsqgw.config import ConnectionConfig
 from nsqgw.connection.handshake import shake_hands
-from nsqgw.connection.replies import Replies, Settled
+from nsqgw.connection.replies import Replies, Requester
 from nsqgw.connection.stream import open_stream
 from nsqgw.connection.watch import Watch
 from nsqgw.deadline import within
-from nsqgw.errors import ConnectionClosed, ConnectionFailed, NSQError, ProtocolError, ServerError
+from nsqgw.errors import ConnectionClosed, ConnectionFailed, NSQError, ProtocolError, ServerError, Unprocessed
 from nsqgw.message import Message
 from nsqgw.protocol.client import ClientProtocol
 from nsqgw.protocol.commands import NOP, encode_fins
@@ -100,6 +100,8 @@ class Connection:
         self._last_write: asyncio.Future[None] | None = None
         self._ended = asyncio.Event()
         self._flush_due = False
+        self._flushed = 0
+        self._refused = False
         self._reads = 0
         self._reason: NSQError | None = None
         limit = min(config.heartbeat_interval, config.reply_timeout)
@@ -130,25 +132,32 @@ class Connection:
         if not self._flush_due:
             self._schedule_flush()
 
-    def request(self, data: bytes, answer: bytes = OK, size: int = 0, count: int = 0) -> asyncio.Future[None]:
+    def request(self, data: bytes, answer: bytes = OK, count: int = 0) -> asyncio.Future[None]:
         """Send a command that has an answer; the future is done when `answer` is there.
 
-        The future fails with ServerError when nsqd refuses, with ConnectionClosed when the connection ends
-        before the answer. `size` and `count` are what `settled` will be told.
+        It fails with ServerError when nsqd refuses, with ConnectionClosed when the connection ends before
+        the answer: Unprocessed where nsqd certainly did not come to it. With a `count` of messages the
+        `requester` is told of its fate, and decides about failing the future.
         """
         future: asyncio.Future[None] = asyncio.Future(loop=self._loop)
-        self._waiting.append((future, answer, size, count))
+        self.send_again(future, data, answer, count)
+        return future
+
+    def send_again(
+        self, future: asyncio.Future[None], data: bytes, answer: bytes = OK, count: int = 0
+    ) -> None:
+        """The same for a future that exists already."""
+        self._waiting.append((future, answer, data, count))
         if self.closed:
-            self._replies.fail_all(self._closed_error())
-            return future
+            self._replies.fail_all(Unprocessed(f"{self.address}: connection closed before sending"))
+            return
         self._out.append(data)
         if not self._flush_due:
             self._schedule_flush()
-        return future
 
-    def on_settled(self, settled: Settled) -> None:
-        """Have `settled` called when the fate of a request with a count is known."""
-        self._replies.settled = settled
+    def set_requester(self, requester: Requester) -> None:
+        """Who is told of the fate of requests with a count."""
+        self._replies.requester = requester
 
     def _schedule_flush(self) -> None:
         self._flush_due = True
@@ -164,6 +173,7 @@ class Connection:
             return
         data = out[0] if len(out) == 1 else b"".join(out)
         out.clear()
+        self._flushed = self._replies.asked
         try:
             self._last_write = self._stream.write(self._protocol.encode(data))
         except StreamClosedError as error:
@@ -230,6 +240,7 @@ class Connection:
 
     def _on_error(self, error: ServerError) -> None:
         if error.fatal:
+            self._refused = len(self._waiting) > 0
             self._replies.reject(error)
             raise error
         if self.refused is not None:
@@ -254,7 +265,15 @@ class Connection:
         self._reason = self._reason or reason
         self._stream.close()
         self._ended.set()
-        self._replies.fail_all(self._closed_error())
+        self._fail_requests()
+
+    def _fail_requests(self) -> None:
+        """nsqd works in order: what was not sent, or stands behind a refused command, is undone."""
+        error = self._closed_error()
+        undone = Unprocessed(f"{error}; nsqd did not come to this command")
+        undone.__cause__ = error
+        self._replies.fail_unsent(self._replies.asked - self._flushed, undone)
+        self._replies.fail_all(undone if self._refused else error)
 
     async def hang_up(self) -> None:
         """Deliver what was sent, tell nsqd that no more comes, and wait for it to hang up.

@@ -47,9 +47,11 @@ async def keep_connected(
 ) -> None:
     """Until cancelled, or until `wanted` says after a failure that the address is of no interest any more.
 
-    `serve` runs while the connection lives; it reports its end itself and calls `delay.reset` once
-    the connection proved useful.
+    `serve` runs while the connection lives, and reports its end itself. The pauses start over after a
+    connection that lived longer than the longest of them: one that nsqd ends at once, again and again, is
+    not made ten times a second.
     """
+    clock = asyncio.get_running_loop().time
     while True:
         try:
             connection = await connect(address, config)
@@ -57,12 +59,15 @@ async def keep_connected(
             pause = delay.next()
             on_fact(ConnectFailed(address, error, pause))
         else:
+            born = clock()
             try:
                 await serve(connection)
             except Exception:  # a mistake of ours or of a handler must not end the address for good
                 logger.exception("serving %s failed", address)
             finally:
                 connection.close()
+            if clock() - born > delay.longest:
+                delay.reset()
             pause = delay.next()
         if not wanted():
             return

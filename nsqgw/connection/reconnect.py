@@ -13,14 +13,14 @@ class ReconnectDelay:
         self, shortest: float, longest: float, uniform: Callable[[float, float], float] = random.uniform
     ) -> None:
         self._shortest = shortest
-        self._longest = longest
+        self.longest = longest
         self._uniform = uniform
         self._next = shortest
 
     def next(self) -> float:
         """The pause before the next try: between half and all of the current step."""
         step = self._next
-        self._next = min(step * 2, self._longest)
+        self._next = min(step * 2, self.longest)
         return self._uniform(step / 2, step)
 
     def reset(self) -> None:

@@ -4,29 +4,36 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from typing import Protocol
 
 from nsqgw.errors import NSQError, ProtocolError
 from nsqgw.protocol.frames import OK
 
-Settled = Callable[[int, int, bool], None]
-"""Called as settled(size, count, ok) once per request, when its fate is known to this side."""
+
+class Requester(Protocol):
+    """Who sends requests that count, and is told of each once, when its fate is known to this side."""
+
+    def confirmed(self, size: int, count: int) -> None:
+        """Requests of `size` bytes with `count` messages together were answered as they should be."""
+
+    def lost(self, future: asyncio.Future[None], data: bytes, count: int, error: NSQError) -> None:
+        """A request of `count` messages failed; `future` is still to be failed, or the request sent again."""
 
 
 class Replies:
     """The commands sent and not answered yet, oldest first.
 
-    A request may carry a size in bytes and a count of messages; `settled` gets them back when the answer
-    is there or will never come, whether or not anybody still awaits the future.
+    A request may carry a count of messages; `requester` is then told of its fate, whether or not anybody
+    still awaits the future.
     """
 
-    __slots__ = ("answered", "settled", "waiting")
+    __slots__ = ("answered", "requester", "waiting")
 
     def __init__(self) -> None:
-        self.waiting: deque[tuple[asyncio.Future[None], bytes, int, int]] = deque()
-        """Future, the answer due, size, count. The connection appends here."""
+        self.waiting: deque[tuple[asyncio.Future[None], bytes, bytes, int]] = deque()
+        """Future, the answer due, the command, its count. The connection appends here."""
         self.answered = 0
-        self.settled: Settled | None = None
+        self.requester: Requester | None = None
 
     @property
     def asked(self) -> int:
@@ -39,11 +46,11 @@ class Replies:
         size_sum = count_sum = 0
         try:
             for _ in range(count):
-                future, answer, size, messages = waiting.popleft()
+                future, answer, data, messages = waiting.popleft()
                 if answer is not OK:
-                    waiting.appendleft((future, answer, size, messages))
+                    waiting.appendleft((future, answer, data, messages))
                     raise ProtocolError(f"nsqd answered OK where {answer!r} was due")
-                size_sum += size
+                size_sum += len(data)
                 count_sum += messages
                 if not future.done():
                     future.set_result(None)
@@ -51,8 +58,8 @@ class Replies:
             raise ProtocolError("nsqd answered OK, but no command is waiting") from None
         finally:
             self.answered += count
-            if count_sum and self.settled is not None:
-                self.settled(size_sum, count_sum, True)
+            if count_sum and self.requester is not None:
+                self.requester.confirmed(size_sum, count_sum)
 
     def resolve(self, data: bytes) -> None:
         """Another answer than OK arrived; ProtocolError when it is not the one due."""
@@ -67,16 +74,22 @@ class Replies:
         """An error arrived in place of the next answer, if one is due."""
         if self.waiting:
             self.answered += 1
-            self._fail_next(error)
+            self._fail(self.waiting.popleft(), error)
+
+    def fail_unsent(self, count: int, error: NSQError) -> None:
+        """The last `count` commands were never sent."""
+        unsent = [self.waiting.pop() for _ in range(min(count, len(self.waiting)))]
+        for entry in reversed(unsent):
+            self._fail(entry, error)
 
     def fail_all(self, error: NSQError) -> None:
         """No answer will come any more."""
         while self.waiting:
-            self._fail_next(error)
+            self._fail(self.waiting.popleft(), error)
 
-    def _fail_next(self, error: NSQError) -> None:
-        future, _, size, count = self.waiting.popleft()
-        if count and self.settled is not None:
-            self.settled(size, count, False)
-        if not future.done():
+    def _fail(self, entry: tuple[asyncio.Future[None], bytes, bytes, int], error: NSQError) -> None:
+        future, _, data, count = entry
+        if count and self.requester is not None:
+            self.requester.lost(future, data, count, error)
+        elif not future.done():
             future.set_exception(error)

@@ -11,7 +11,6 @@ from typing import Any
 from nsqgw.config import ConsumerConfig, configured
 from nsqgw.connection import Connection
 from nsqgw.connection.address import address_list, parse_address, tell_problems
-from nsqgw.connection.reconnect import ReconnectDelay
 from nsqgw.consumer.arrival import arrival_of
 from nsqgw.consumer.batches import Batch, gather_batches
 from nsqgw.consumer.failures import FailureRules
@@ -256,7 +255,7 @@ class Consumer:
 
     # -- inside
 
-    async def _serve(self, connection: Connection, delay: ReconnectDelay) -> None:
+    async def _serve(self, connection: Connection) -> None:
         subscription = Subscription(connection, self.topic, self.channel, self)
         reason: NSQError | None = None
         try:
@@ -265,8 +264,6 @@ class Consumer:
             reason = error
         finally:
             self._flow.remove(subscription)
-            if subscription.confirmed:
-                delay.reset()
             last = subscription.stats()
             subscription.abandon()
             self._totals.add(last)

@@ -132,7 +132,7 @@ class BatchDispatch:
             self._pool.put_all([messages])
             return
         try:
-            refuse_awaitable(self._handler(messages))
+            refuse_awaitable(self._handler(tuple(messages)))
         except FAILURES as error:
             self._failures.failed(messages, error)
         else:
@@ -149,7 +149,7 @@ class BatchDispatch:
 
     async def _handle_async(self, messages: list[Message]) -> None:
         try:
-            await self._handler(messages)
+            await self._handler(tuple(messages))
         except asyncio.CancelledError as error:
             if self._pool is None or self._pool.closing:
                 raise

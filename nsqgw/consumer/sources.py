@@ -13,11 +13,11 @@ from nsqgw.errors import NSQError
 from nsqgw.instrument import ConnectFailed, Fact, LookupFailed, OnFact
 from nsqgw.lookup.discovery import Discovery
 
-Serve = Callable[[Connection, ReconnectDelay], Awaitable[None]]
+Serve = Callable[[Connection], Awaitable[None]]
 
 
 class Sources:
-    """Starts `serve(connection, delay)` for every connection it makes, one at a time per address.
+    """Starts `serve(connection)` for every connection it makes, one at a time per address.
 
     An nsqd given by address is wanted for ever; one that was found is wanted as long as the
     latest answers of nsqlookupd name it, and its living connection is never cut.
@@ -84,12 +84,11 @@ class Sources:
     def _keep(self, address: str) -> None:
         if address in self._tasks:
             return
-        delay = ReconnectDelay(self._config.reconnect_min_delay, self._config.reconnect_max_delay)
         task = start_keeping(
             address,
             self._config.connection,
-            delay,
-            lambda connection: self._serve(connection, delay),
+            ReconnectDelay(self._config.reconnect_min_delay, self._config.reconnect_max_delay),
+            self._serve,
             self._report,
             lambda: address in self._static or address in self._found,
         )

@@ -66,12 +66,12 @@ class WorkerPool(Generic[T]):
         queue, handle = self._queue, self._handle
         while True:
             self._waking -= 1
+            if len(queue) > 1:
+                # Each woken worker wakes two: all are there after a few turns, should handlers suspend.
+                self._wake()
+                self._wake()
             while queue:
-                item = queue.popleft()
-                if queue and not self._waking:
-                    self._wake()
-                    self._wake()
-                await handle(item)
+                await handle(queue.popleft())
             if self.closing:  # the item's own handling closed the pool
                 return
             sleeper: asyncio.Future[None] = self._loop.create_future()

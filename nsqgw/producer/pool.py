@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from zlib import crc32
 
 from nsqgw.config import ProducerConfig
 from nsqgw.connection import Connection
 from nsqgw.connection.keep import start_keeping
 from nsqgw.connection.reconnect import ReconnectDelay
-from nsqgw.connection.replies import Settled
+from nsqgw.connection.replies import Requester
 from nsqgw.errors import Closed, NSQError
 from nsqgw.instrument import Connected, ConnectFailed, Disconnected, Fact, OnFact
 
@@ -18,11 +19,11 @@ class Pool:
     """Keeps every address connected; `pick` gives the living connections in turn."""
 
     def __init__(
-        self, addresses: Iterable[str], config: ProducerConfig, settled: Settled, on_fact: OnFact
+        self, addresses: Iterable[str], config: ProducerConfig, requester: Requester, on_fact: OnFact
     ) -> None:
         self._addresses = tuple(dict.fromkeys(addresses))
         self._config = config
-        self._settled = settled
+        self._requester = requester
         self._on_fact = on_fact
         self._tasks: list[asyncio.Task[None]] = []
         self._alive: list[Connection] = []
@@ -49,9 +50,17 @@ class Pool:
                 return connection
         return None
 
-    async def wait(self) -> Connection:
+    def pick_for(self, key: bytes) -> Connection | None:
+        """The living connection for `key`: always the same one while it lives, and keys spread evenly.
+
+        When a connection comes or goes only the keys move that must (rendezvous hashing).
+        """
+        alive = [connection for connection in self._alive if not connection.closed]
+        return max(alive, key=lambda connection: crc32(key, crc32(connection.address.encode())), default=None)
+
+    async def wait(self, key: bytes | None = None) -> Connection:
         """The same, as soon as there is one; Closed when there will be none any more."""
-        while (connection := self.pick()) is None:
+        while (connection := self.pick() if key is None else self.pick_for(key)) is None:
             if self._closing:
                 raise Closed("the producer was stopped")
             self._changed.clear()
@@ -69,17 +78,17 @@ class Pool:
 
     def _keep(self, address: str) -> asyncio.Task[None]:
         delay = ReconnectDelay(self._config.reconnect_min_delay, self._config.reconnect_max_delay)
-
-        async def serve(connection: Connection) -> None:
-            delay.reset()
-            await self._serve(connection)
-
         return start_keeping(
-            address, self._config.connection, delay, serve, self._report, lambda: not self._closing
+            address,
+            self._config.connection,
+            delay,
+            self._serve,
+            self._report,
+            lambda: not self._closing,
         )
 
     async def _serve(self, connection: Connection) -> None:
-        connection.on_settled(self._settled)
+        connection.set_requester(self._requester)
         self._alive.append(connection)
         self._changed.set()
         self.problems.pop(connection.address, None)

@@ -21,10 +21,13 @@ from nsqgw.errors import (
     DeadlineExceeded,
     MessageTooBig,
     NotConnected,
+    NSQError,
     PublishError,
 )
-from nsqgw.instrument import OnFact, guarded, to_logging
+from nsqgw.instrument import OnFact, PublishingAgain, guarded, to_logging
+from nsqgw.producer.merge import Merger
 from nsqgw.producer.pool import Pool
+from nsqgw.producer.retry import may_retry
 from nsqgw.producer.window import Window
 from nsqgw.protocol.commands import encode_dpub, encode_mpub
 from nsqgw.protocol.delays import check_delay, delay_ms
@@ -50,7 +53,8 @@ class Producer:
 
     `publish` returns when nsqd has confirmed, and raises otherwise: PublishError when the message
     certainly was not accepted, ConnectionClosed or DeadlineExceeded when that is unknown, ServerError when
-    nsqd refused. Nothing is sent twice behind the caller's back. Publishes of one loop turn leave in
+    nsqd refused. What nsqd certainly did not take is sent again, to another nsqd where there is one; what
+    it may have taken only with `retry_unknown`. Publishes of one loop turn leave in
     one write; without a connection they wait for one, up to `publish_timeout`.
 
     Settings are fields of `ProducerConfig`, given as `config` or one by one.
@@ -76,7 +80,9 @@ class Producer:
         self._enter = self._window.try_enter
         self._pool: Pool | None = None
         self._pick: Callable[[], Connection | None] = _pick_none
+        self._merger: Merger | None = None
         self._closing = False
+        self._again: dict[asyncio.Task[None], None] = {}
         self._published = 0
         self._failed = 0
 
@@ -89,9 +95,10 @@ class Producer:
         reply_timeout = min(self.config.connection.reply_timeout, self.config.publish_timeout)
         connection = dataclasses.replace(self.config.connection, reply_timeout=reply_timeout)
         config = dataclasses.replace(self.config, connection=connection)
-        self._pool = Pool(self._addresses, config, self._settled, self._on_fact)
+        self._pool = Pool(self._addresses, config, self, self._on_fact)
         self._pool.start()
         self._pick = self._pool.pick
+        self._merger = Merger(self._publish_batch, config.max_batch_size) if config.merge else None
         self._stopped = asyncio.Event()
 
     async def stop(self, timeout: float | None = None) -> None:
@@ -114,6 +121,7 @@ class Producer:
                 )
         finally:
             await self._pool.close()
+            await asyncio.gather(*self._again, return_exceptions=True)
             self._stopped.set()
 
     async def wait_connected(self, timeout: float | None = None) -> None:
@@ -139,17 +147,29 @@ class Producer:
     # -- publishing
 
     async def publish(
-        self, topic: str, body: bytes, *, delay: float | None = None, timeout: float | None = None
+        self,
+        topic: str,
+        body: bytes,
+        *,
+        delay: float | None = None,
+        key: bytes | None = None,
+        timeout: float | None = None,
     ) -> None:
         """Publish one message and wait for nsqd's confirmation; see the class for the errors.
 
-        With `delay` it is delivered after so many seconds (DPUB). `timeout` in seconds replaces
-        `publish_timeout`.
+        With `delay` it is delivered after so many seconds (DPUB). Messages with the same `key` go to the
+        same nsqd as long as that is alive. `timeout` in seconds replaces `publish_timeout`.
         """
-        await self.publish_soon(topic, body, delay=delay, timeout=timeout)
+        await self.publish_soon(topic, body, delay=delay, key=key, timeout=timeout)
 
     def publish_soon(
-        self, topic: str, body: bytes, *, delay: float | None = None, timeout: float | None = None
+        self,
+        topic: str,
+        body: bytes,
+        *,
+        delay: float | None = None,
+        key: bytes | None = None,
+        timeout: float | None = None,
     ) -> asyncio.Future[None]:
         """Publish one message now, to be awaited later; the cheapest way to have many under way.
 
@@ -160,11 +180,13 @@ class Producer:
             body = self._check_body(body)
         if type(topic) is not str:
             check_topic(topic)
-        if delay is None:
-            data = _pub_head(topic) + _pack_size(len(body)) + body
-        else:
+        if delay is not None:
             data = encode_dpub(check_topic(topic), delay_ms(check_delay(delay)), body)
-        return self._publish(data, len(body), 1, timeout)
+        elif self._merger is not None and key is None and timeout is None:
+            return self._merger.add(check_topic(topic), body)
+        else:
+            data = _pub_head(topic) + _pack_size(len(body)) + body
+        return self._publish(data, 1, key, timeout)
 
     async def publish_many(
         self, topic: str, bodies: Iterable[bytes], *, timeout: float | None = None
@@ -174,37 +196,75 @@ class Producer:
         Up to `max_batch_size` bytes that is one. When a later one fails, the earlier ones are published.
         """
         check_topic(topic)
-        for batch in self._split([self._check_body(body) for body in bodies]):
-            await self._publish(encode_mpub(topic, batch), sum(map(len, batch)), len(batch), timeout)
+        for batch in self._split(self._check_bodies(list(bodies))):
+            await self._publish(encode_mpub(topic, batch), len(batch), None, timeout)
 
-    def _publish(self, data: bytes, size: int, count: int, timeout: float | None) -> asyncio.Future[None]:
-        if timeout is None and (connection := self._pick()) is not None and self._enter(size, count):
-            return connection.request(data, OK, size, count)
+    def _publish_batch(self, topic: str, bodies: list[bytes]) -> asyncio.Future[None]:
+        return self._publish(encode_mpub(topic, bodies), len(bodies), None, None)
+
+    def _publish(
+        self, data: bytes, count: int, key: bytes | None, timeout: float | None
+    ) -> asyncio.Future[None]:
+        # The way nearly all messages take: a connection is there, and there is room.
+        connection = self._pick() if key is None and timeout is None else None
+        if connection is not None and self._enter(len(data), count):
+            return connection.request(data, OK, count)
         self._running_pool()
         seconds = self.config.publish_timeout if timeout is None else timeout
-        return asyncio.ensure_future(self._publish_later(data, size, count, seconds))
+        return asyncio.ensure_future(self._publish_later(data, count, key, seconds))
 
-    async def _publish_later(self, data: bytes, size: int, count: int, timeout: float) -> None:
+    async def _publish_later(self, data: bytes, count: int, key: bytes | None, timeout: float) -> None:
         """Wait for room, then for a connection, then for the answer: all within `timeout`."""
         end = asyncio.get_running_loop().time() + timeout
         full = (
             f"not sent within {timeout:g} s: {self._window.count} publishes are unanswered (max_outstanding)"
         )
-        await _by(end, self._window.enter(size, count), lambda: PublishError(full))
+        await _by(end, self._window.enter(len(data), count), lambda: PublishError(full))
         try:
-            connection = await _by(end, self._running_pool().wait(), self._not_connected(timeout))
+            connection = await _by(end, self._running_pool().wait(key), self._not_connected(timeout))
         except BaseException:
-            self._settled(size, count, False)
+            self._leave(data, count)
             raise
         unknown = f"nsqd at {connection.address} did not confirm within {timeout:g} s"
-        await _by(end, connection.request(data, size=size, count=count), lambda: DeadlineExceeded(unknown))
+        await _by(end, connection.request(data, OK, count), lambda: DeadlineExceeded(unknown))
 
-    def _settled(self, size: int, count: int, ok: bool) -> None:
-        if ok:
-            self._published += count
-        else:
-            self._failed += count
+    # -- what a connection tells (connection.replies.Requester)
+
+    def confirmed(self, size: int, count: int) -> None:
+        """nsqd has taken so many messages."""
+        self._published += count
         self._window.leave(size, count)
+
+    def lost(self, future: asyncio.Future[None], data: bytes, count: int, error: NSQError) -> None:
+        """A publish failed: send it again where that is safe, or asked for."""
+        if future.done() or self._closing or not may_retry(error, self.config.retry_unknown):
+            self._leave(data, count)
+            if not future.done():
+                future.set_exception(error)
+            return
+        self._on_fact(PublishingAgain(count, error))
+        task = asyncio.get_running_loop().create_task(self._send_again(future, data, count, error))
+        self._again[task] = None
+        task.add_done_callback(lambda done: self._again.pop(done, None))
+
+    async def _send_again(
+        self, future: asyncio.Future[None], data: bytes, count: int, error: NSQError
+    ) -> None:
+        timeout = self.config.publish_timeout
+        end = asyncio.get_running_loop().time() + timeout
+        try:
+            connection = await _by(end, self._running_pool().wait(), self._not_connected(timeout))
+        except NSQError as still_no_connection:
+            self._leave(data, count)
+            if not future.done():
+                still_no_connection.__cause__ = error
+                future.set_exception(still_no_connection)
+        else:
+            connection.send_again(future, data, OK, count)
+
+    def _leave(self, data: bytes, count: int) -> None:
+        self._failed += count
+        self._window.leave(len(data), count)
 
     def _running_pool(self) -> Pool:
         if self._pool is None or self._closing:
@@ -235,7 +295,17 @@ class Producer:
             )
         return body
 
+    def _check_bodies(self, bodies: list[bytes]) -> list[bytes]:
+        # Three passes in C find nearly always that there is nothing to look at one by one.
+        lengths = list(map(len, bodies)) if set(map(type, bodies)) == {bytes} else [0]
+        if min(lengths) > 0 and max(lengths) <= self._max_message_size:
+            return bodies
+        return [self._check_body(body) for body in bodies]
+
     def _split(self, bodies: list[bytes]) -> Iterator[list[bytes]]:
+        if bodies and 4 + 4 * len(bodies) + sum(map(len, bodies)) <= self.config.max_batch_size:
+            yield bodies
+            return
         batch: list[bytes] = []
         size = 4
         for body in bodies:

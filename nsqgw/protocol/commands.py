@@ -10,8 +10,9 @@ one value, so that everything behind the reader pays per read and not per messag
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 _SIZE = struct.Struct(">i")
 _SIZE_AND_COUNT = struct.Struct(">ii")
@@ -75,14 +76,11 @@ def encode_dpub(topic: str, delay_ms: int, body: bytes) -> bytes:
     return b"DPUB %s %d\n%s%s" % (topic.encode("ascii"), delay_ms, _SIZE.pack(len(body)), body)
 
 
-def encode_mpub(topic: str, bodies: Iterable[bytes]) -> bytes:
+def encode_mpub(topic: str, bodies: Sequence[bytes]) -> bytes:
     """MPUB of a batch: all are accepted or none is (nsqd-tcp 8.8)."""
-    parts: list[bytes] = []
-    for body in bodies:
-        parts.append(_SIZE.pack(len(body)))
-        parts.append(body)
-    payload = b"".join(parts)
-    head = _SIZE_AND_COUNT.pack(4 + len(payload), len(parts) // 2)
+    sizes = map(_SIZE.pack, map(len, bodies))
+    payload = b"".join(chain.from_iterable(zip(sizes, bodies, strict=True)))
+    head = _SIZE_AND_COUNT.pack(4 + len(payload), len(bodies))
     return b"MPUB %s\n%s%s" % (topic.encode("ascii"), head, payload)
 
 

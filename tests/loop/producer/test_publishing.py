@@ -25,7 +25,7 @@ from nsqgw.errors import (
     NSQError,
     PublishError,
 )
-from nsqgw.instrument import Fact
+from nsqgw.instrument import Fact, PublishingAgain
 
 
 def producer_of(*fakes: ScriptedNsqd, **options: Any) -> Producer:
@@ -61,18 +61,109 @@ async def test_c_cli_26_a_thousand_pipelined_publishes_resolve_in_order(fake: Sc
 
 
 async def test_c_cli_26_each_has_its_own_result(fake: ScriptedNsqd) -> None:
-    """The refused one gets nsqd's error; what follows it will have no answer any more."""
+    """The refused one gets nsqd's error; nsqd did not come to what follows it, so that is sent again."""
     fake.answers["PUB"] = None
     async with producer_of(fake) as producer:
         await producer.wait_connected(5)
-        futures = [producer.publish_soon("t", b"x") for _ in range(5)]
+        futures = [producer.publish_soon("t", b"%d" % number) for number in range(5)]
         session = await fake.session()
         await session.received("PUB", 5)
         session.send(OK * 2 + error("E_BAD_MESSAGE PUB message too big 5 > 4"))
+        again = await fake.session(1)
+        await again.received("PUB", 2)
+        assert again.bodies[1:] == [b"3", b"4"]
+        again.send(OK * 2)
         await asyncio.wait(futures)
-        assert outcomes(futures) == [None, None, BadMessage, ConnectionClosed, ConnectionClosed]
-        assert "E_BAD_MESSAGE" in str(futures[4].exception())
-        assert (producer.stats.published, producer.stats.failed, producer.stats.outstanding) == (2, 3, 0)
+        assert outcomes(futures) == [None, None, BadMessage, None, None]
+        assert (producer.stats.published, producer.stats.failed, producer.stats.outstanding) == (4, 1, 0)
+
+
+async def test_what_nsqd_failed_to_store_goes_to_another(fake: ScriptedNsqd) -> None:
+    fake.answers["PUB"] = error("E_PUB_FAILED PUB failed exiting")
+    facts: list[Fact] = []
+    async with ScriptedNsqd() as other, producer_of(fake, other, on_fact=facts.append) as producer:
+        await eventually_async(lambda: len(producer.stats.connected) == 2)
+        await asyncio.gather(*(producer.publish("t", b"%d" % number) for number in range(2)))
+        assert sorted((await other.session()).bodies[1:]) == [b"0", b"1"]
+    assert [fact.messages for fact in facts if isinstance(fact, PublishingAgain)] == [1]
+
+
+async def test_what_never_left_is_sent_when_there_is_a_connection_again(fake: ScriptedNsqd) -> None:
+    async with producer_of(fake) as producer:
+        await producer.wait_connected(5)
+        session = await fake.session()
+        session.drop()
+        await eventually_async(lambda: not producer.stats.connected)
+        await producer.publish("t", b"x")
+        assert (await fake.session(1)).bodies[1:] == [b"x"]
+
+
+async def test_publishing_again_what_may_be_stored_is_a_choice(fake: ScriptedNsqd) -> None:
+    fake.answers["PUB"] = None
+    async with producer_of(fake, retry_unknown=True) as producer:
+        await producer.wait_connected(5)
+        futures = [producer.publish_soon("t", b"%d" % number) for number in range(3)]
+        session = await fake.session()
+        await session.received("PUB", 3)
+        fake.answers["PUB"] = OK
+        session.drop()
+        await asyncio.gather(*futures)
+        assert sorted((await fake.session(1)).bodies[1:]) == [b"0", b"1", b"2"]
+        assert producer.stats.published == 3
+
+
+async def test_sending_again_ends_at_the_deadline(fake: ScriptedNsqd) -> None:
+    fake.answers["PUB"] = None
+    async with producer_of(fake, retry_unknown=True, publish_timeout=0.2) as producer:
+        await producer.wait_connected(5)
+        future = producer.publish_soon("t", b"x")
+        session = await fake.session()
+        await session.received("PUB")
+        await fake.stop()
+        with pytest.raises(NotConnected) as caught:
+            await future
+        assert isinstance(caught.value.__cause__, ConnectionClosed)
+        assert (producer.stats.failed, producer.stats.outstanding) == (1, 0)
+
+
+async def test_a_key_stays_with_its_nsqd_and_keys_spread(fake: ScriptedNsqd) -> None:
+    async with ScriptedNsqd() as other, producer_of(fake, other) as producer:
+        await eventually_async(lambda: len(producer.stats.connected) == 2)
+        keys = [b"key%d" % number for number in range(40)]
+        await asyncio.gather(*(producer.publish("t", key, key=key) for key in keys * 3))
+        here, there = (await fake.session()).bodies[1:], (await other.session()).bodies[1:]
+        assert len(here) + len(there) == 120
+        assert not set(here) & set(there)
+        assert here
+        assert there
+        await other.stop()
+        await eventually_async(lambda: len(producer.stats.connected) == 1)
+        await producer.publish("t", b"moved", key=there[0])
+
+
+async def test_merged_publishes_of_a_turn_are_one_mpub_per_topic(fake: ScriptedNsqd) -> None:
+    async with producer_of(fake, merge=True, max_batch_size=100) as producer:
+        await producer.wait_connected(5)
+        await asyncio.gather(
+            *(producer.publish("a", b"%d" % number) for number in range(3)),
+            producer.publish("b", b"x" * 60),
+            producer.publish("b", b"y" * 60),
+        )
+        session = await fake.session()
+        assert session.lines("MPUB") == ["MPUB b", "MPUB a", "MPUB b"]
+        assert session.lines("PUB") == []
+        assert producer.stats.published == 5
+
+
+async def test_a_merged_batch_shares_its_fate(fake: ScriptedNsqd) -> None:
+    fake.answers["MPUB"] = error("E_MPUB_FAILED MPUB failed exiting")
+    async with producer_of(fake, merge=True) as producer:
+        await producer.wait_connected(5)
+        futures = [producer.publish_soon("t", b"x") for _ in range(3)]
+        futures[1].cancel()
+        await asyncio.wait(futures)
+        assert [type(future.exception()) for future in futures[::2]] == [MpubFailed, MpubFailed]
+        assert (producer.stats.failed, producer.stats.outstanding) == (3, 0)
 
 
 async def test_c_cli_27_a_lost_connection_fails_all_and_nothing_is_sent_again(fake: ScriptedNsqd) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from nsqgw.connection.replies import Replies
-from nsqgw.errors import BadMessage, ConnectionClosed, ProtocolError
+from nsqgw.errors import BadMessage, ConnectionClosed, NSQError, ProtocolError, Unprocessed
 from nsqgw.protocol.frames import CLOSE_WAIT, OK
 
 
@@ -24,11 +24,19 @@ class Asked:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, *answers: bytes) -> None:
         self.replies = Replies()
+        self.replies.requester = self
         self.settled: list[tuple[int, int, bool]] = []
-        self.replies.settled = lambda size, count, ok: self.settled.append((size, count, ok))
         self.futures = [loop.create_future() for _ in answers]
         for number, (future, answer) in enumerate(zip(self.futures, answers, strict=True)):
-            self.replies.waiting.append((future, answer, 10 * number, 1 if answer is OK else 0))
+            self.replies.waiting.append((future, answer, bytes(10 * number), 1 if answer is OK else 0))
+
+    def confirmed(self, size: int, count: int) -> None:
+        self.settled.append((size, count, True))
+
+    def lost(self, future: asyncio.Future[None], data: bytes, count: int, error: NSQError) -> None:
+        self.settled.append((len(data), count, False))
+        if not future.done():
+            future.set_exception(error)
 
 
 def test_oks_go_to_the_oldest(loop: asyncio.AbstractEventLoop) -> None:
@@ -100,3 +108,12 @@ def test_an_error_nobody_waits_for(loop: asyncio.AbstractEventLoop) -> None:
     asked = Asked(loop)
     asked.replies.reject(BadMessage("PUB"))
     assert asked.replies.answered == 0
+
+
+def test_what_was_never_sent_is_known_to_be_undone(loop: asyncio.AbstractEventLoop) -> None:
+    asked = Asked(loop, OK, OK, OK)
+    asked.replies.fail_unsent(2, Unprocessed("never sent"))
+    asked.replies.fail_all(ConnectionClosed("gone"))
+    kinds = [type(future.exception()) for future in asked.futures]
+    assert kinds == [ConnectionClosed, Unprocessed, Unprocessed]
+    assert asked.settled == [(10, 1, False), (20, 1, False), (0, 1, False)]
