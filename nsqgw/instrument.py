@@ -132,7 +132,7 @@ def to_logging(fact: Fact) -> None:
     elif isinstance(fact, ServerRefused):
         logger.warning("%s refused: %s", fact.address, fact.error)
     elif isinstance(fact, LookupFailed):
-        logger.warning("cannot ask nsqlookupd %s: %s", fact.address, fact.error)
+        logger.warning("cannot ask nsqlookupd %s", fact.error)
     elif isinstance(fact, Connected):
         subscribed = f", subscribed to {fact.topic}/{fact.channel}" if fact.topic else ""
         logger.info("connected to %s%s", fact.address, subscribed)

@@ -18,7 +18,7 @@ from tornado.iostream import IOStream, StreamClosedError
 from compat.version import NSQ_VERSION
 from nsqgw.connection.stream import open_stream
 from nsqgw.errors import ConnectionClosed, DeadlineExceeded, NSQError
-from nsqgw.lookup.client import channels
+from nsqgw.http import LookupdHttpAsync
 from nsqgw.lookup.wake import Wake
 from nsqgw.protocol.lookup import (
     MAGIC,
@@ -32,6 +32,7 @@ from nsqgw.protocol.lookup import (
     parse_directory_info,
     response_error,
 )
+from nsqgw.protocol.names import is_valid_name
 from nsqgw.service.settings import Address
 
 if TYPE_CHECKING:
@@ -125,15 +126,13 @@ class LookupPeers:
         return frozenset().union(*answers)
 
     async def _channels_at(self, address: str, topic: str) -> frozenset[str]:
+        timeout = self._nsqd.options.http_client_request_timeout
         try:
-            return await channels(address, topic, timeout=self._nsqd.options.http_client_request_timeout)
+            async with LookupdHttpAsync(address, timeout=timeout) as lookupd:
+                return frozenset(filter(is_valid_name, await lookupd.channels(topic)))
         except NSQError as error:
-            logger.warning(
-                "failed to query nsqlookupd %s for channels to pre-create for topic %s - %s",
-                address,
-                topic,
-                error,
-            )
+            text = "failed to query nsqlookupd for channels to pre-create for topic %s - %s"
+            logger.warning(text, topic, error)
             return frozenset()
 
     def _tell(self, command: LookupCommand) -> None:

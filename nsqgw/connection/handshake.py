@@ -9,7 +9,7 @@ from __future__ import annotations
 from tornado.iostream import IOStream
 
 from nsqgw.config import ConnectionConfig
-from nsqgw.connection.tls import upgrade
+from nsqgw.connection.tls import client_context, server_name, upgrade
 from nsqgw.errors import ConfigError, ConnectionFailed, ProtocolError
 from nsqgw.protocol.client import ClientProtocol
 from nsqgw.protocol.commands import encode_auth, encode_identify
@@ -54,7 +54,7 @@ async def shake_hands(
     if config.tls:
         if not features.tls_v1:
             raise ConnectionFailed(f"{address}: this nsqd does not offer TLS, and tls is set")
-        stream = await upgrade(stream, address, config)
+        stream = await upgrade(stream, address, client_context(config.tls), server_name(address, config.tls))
     try:
         if config.tls:
             await _expect_ok(stream, protocol)

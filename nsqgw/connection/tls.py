@@ -6,12 +6,12 @@ import ssl
 
 from tornado.iostream import IOStream, SSLIOStream, StreamClosedError
 
-from nsqgw.config import ConnectionConfig, TlsConfig
+from nsqgw.config import TlsConfig
 from nsqgw.connection.address import TcpAddress, parse_address
 from nsqgw.errors import ConfigError, ConnectionFailed
 
 
-def client_context(tls: TlsConfig | ssl.SSLContext | bool) -> ssl.SSLContext:
+def client_context(tls: TlsConfig | ssl.SSLContext | bool | None) -> ssl.SSLContext:
     """The context for these settings; ConfigError names a file that cannot be used."""
     if isinstance(tls, ssl.SSLContext):
         return tls
@@ -32,18 +32,17 @@ def client_context(tls: TlsConfig | ssl.SSLContext | bool) -> ssl.SSLContext:
     return context
 
 
-async def upgrade(stream: IOStream, address: str, config: ConnectionConfig) -> IOStream:
-    """Encrypt `stream`; the new stream, which has taken over the socket.
+async def upgrade(stream: IOStream, address: str, context: ssl.SSLContext, server_name: str) -> IOStream:
+    """Encrypt `stream` to `address`; the new stream, which has taken over the socket.
 
-    ConnectionFailed says why the handshake failed. tornado's `start_tls` would leave the new stream
-    behind, open and unreachable, when the wait for it is cancelled at the deadline.
+    `server_name` is what the certificate must be for. ConnectionFailed says why the handshake failed.
+    tornado's `start_tls` would leave the new stream behind, open and unreachable, when the wait for it is
+    cancelled at the deadline.
     """
     plain = stream.socket.dup()
     stream.close()
     try:
-        wrapped = client_context(config.tls).wrap_socket(
-            plain, server_hostname=_server_name(address, config), do_handshake_on_connect=False
-        )
+        wrapped = context.wrap_socket(plain, server_hostname=server_name, do_handshake_on_connect=False)
     except BaseException:
         plain.close()
         raise
@@ -51,7 +50,9 @@ async def upgrade(stream: IOStream, address: str, config: ConnectionConfig) -> I
     try:
         await encrypted.wait_for_handshake()
     except StreamClosedError as error:
-        raise ConnectionFailed(f"{address}: nsqd closed the connection during the TLS handshake") from error
+        raise ConnectionFailed(
+            f"{address}: the server closed the connection during the TLS handshake"
+        ) from error
     except OSError as error:
         raise ConnectionFailed(f"{address}: TLS handshake failed: {_reason(error)}") from error
     except BaseException:
@@ -60,9 +61,10 @@ async def upgrade(stream: IOStream, address: str, config: ConnectionConfig) -> I
     return encrypted
 
 
-def _server_name(address: str, config: ConnectionConfig) -> str:
-    if isinstance(config.tls, TlsConfig) and config.tls.server_name is not None:
-        return config.tls.server_name
+def server_name(address: str, tls: TlsConfig | ssl.SSLContext | bool | None) -> str:
+    """The name the certificate must carry: what the settings say, else the host of the address."""
+    if isinstance(tls, TlsConfig) and tls.server_name is not None:
+        return tls.server_name
     where = parse_address(address)
     return where.host if isinstance(where, TcpAddress) else "localhost"
 

@@ -32,7 +32,7 @@ from nsqgw.instrument import (
     guarded,
     to_logging,
 )
-from nsqgw.lookup.client import lookup_url
+from nsqgw.lookup.client import lookup_address
 from nsqgw.message import Message
 from nsqgw.protocol.names import check_channel, check_topic
 
@@ -78,7 +78,7 @@ class Consumer:
         for address in self._nsqds:
             parse_address(address)
         for address in self._lookupds:
-            lookup_url(address)
+            lookup_address(address)
         if not self._nsqds and not self._lookupds:
             raise ConfigError("no source given: set nsqd_tcp_addresses or lookupd_http_addresses")
         self._handlers = Handlers(handler, batch_handler, on_giving_up, failure_rules or {})
@@ -318,5 +318,6 @@ class Consumer:
     def _why_not_connected(self, timeout: float | None) -> str:
         problems = tell_problems(self._sources.addresses, self._sources.problems)
         if not problems:
-            problems = f"nsqlookupd at {', '.join(self._lookupds)} knows no nsqd with topic {self.topic!r}"
+            asked = ", ".join(str(lookup_address(address)) for address in self._lookupds)
+            problems = f"nsqlookupd at {asked} knows no nsqd with topic {self.topic!r}"
         return f"no nsqd connected within {timeout:g} s: {problems}"

@@ -47,6 +47,8 @@ class Sources:
                 poll_interval=config.lookupd_poll_interval,
                 poll_jitter=config.lookupd_poll_jitter,
                 timeout=config.lookupd_timeout,
+                auth_secret=config.lookupd_auth_secret,
+                tls=config.lookupd_tls,
                 on_found=self._on_found,
                 on_failed=self._on_lookup_failed,
             )

@@ -1,34 +1,31 @@
 """One question to one nsqlookupd (nsqlookupd section 6, client-behaviour section 3).
 
-Whatever an nsqlookupd answers, the outcome is a value or a DiscoveryError. The answers of versions before
-1.0, wrapped in `{"status_code": ..., "data": ...}`, are understood.
+Whatever an nsqlookupd answers, the outcome is a value or a DiscoveryError. It is read with more patience than
+`nsqgw.http` has: a senseless producer is left out, and producers are understood as they were before 1.0.
 """
 
 from __future__ import annotations
 
 import ipaddress
-import json
 import re
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import SplitResult, urlencode, urlsplit
 
-from nsqgw.config import USER_AGENT
-from nsqgw.errors import ConfigError, DiscoveryError
-from nsqgw.lookup.http_get import HttpAnswer, http_get
+from nsqgw.errors import DiscoveryError, HttpError, NSQError
+from nsqgw.http.address import HttpAddress, host_and_port, parse_http_address
+from nsqgw.http.answer import Answer, error_code, json_object, refusal
+from nsqgw.http.call import Call
+from nsqgw.http.exchange import Exchange
 from nsqgw.protocol.names import is_valid_name
 
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
 """Room for some 15000 producers."""
 
-_HEADERS = {"Accept": "application/vnd.nsq; version=1.0", "User-Agent": USER_AGENT}
-_CONTENT_TYPE = "X-NSQ-Content-Type"
-_V1 = "nsq; version=1.0"
 _HOST_NAME = re.compile(r"[^\s/\[\]@:?#%]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Found:
     """What an nsqlookupd knows of a topic; `malformed` counts the producers left out as senseless."""
 
     nsqd_tcp_addresses: frozenset[str] = frozenset()
@@ -36,88 +33,49 @@ class Answer:
     malformed: int = 0
 
 
-def lookup_url(address: str) -> SplitResult:
-    """The URL to ask, without the topic: `host:port`, or a URL whose path and parameters are kept.
+def lookup_address(text: str) -> HttpAddress:
+    """Where to ask: `host:port`, or a URL whose path, if it has one, is asked in place of /lookup.
 
-    ConfigError when `address` is neither.
+    ConfigError when `text` is neither.
     """
-    remedy = "write host:port or a URL, for example 127.0.0.1:4161"
-    if not isinstance(address, str):
-        raise ConfigError(f"nsqlookupd address {address!r} must be a str: {remedy}")
+    return parse_http_address(text, "nsqlookupd", "127.0.0.1:4161")
+
+
+async def lookup(exchange: Exchange, address: HttpAddress, topic: str) -> Found:
+    """Ask the nsqlookupd at `address` for `topic`; nothing is found of a topic it does not know.
+
+    Raises DiscoveryError, whose text says where and what went wrong.
+    """
+    path = "" if address.path else "/lookup"
     try:
-        url = urlsplit(address if "://" in address else f"http://{address}")
-        port = url.port
-    except ValueError as error:
-        raise ConfigError(f"nsqlookupd address {address!r} is not valid ({error}): {remedy}") from error
-    if url.scheme not in ("http", "https") or not url.hostname or re.search(r"[\s\x00-\x1f]", address):
-        raise ConfigError(f"nsqlookupd address {address!r} is not valid: {remedy}")
-    if url.username is not None:
-        raise ConfigError(f"nsqlookupd address of {url.hostname}: no user name can be in it: {remedy}")
-    if not port and "://" not in address:
-        raise ConfigError(f"nsqlookupd address {address!r} has no port: {remedy}")
-    path = url.path if url.path.strip("/") else "/lookup"
-    return url._replace(path=path, fragment="")
+        return await exchange.call(Call("GET", path, read, {"topic": topic}, refused=refused), address)
+    except NSQError as error:
+        raise DiscoveryError(str(error)) from error
 
 
-async def lookup(url: SplitResult, topic: str, *, timeout: float) -> Answer:
-    """Ask the nsqlookupd at `url` (from `lookup_url`) for `topic`.
-
-    A topic it does not know gives an empty Answer. Takes at most `timeout` seconds. Raises DiscoveryError,
-    whose text says what went wrong.
-    """
-    parameters = urlencode({"topic": topic})
-    query = f"{url.query}&{parameters}" if url.query else parameters
-    return read_answer(await _get(url._replace(query=query), timeout))
+def refused(answer: Answer) -> HttpError | None:
+    """The error an answer means. To know nothing is none: old versions say so with 500, newer with 404."""
+    return None if _unknown(answer) else refusal(answer)
 
 
-async def channels(address: str, topic: str, *, timeout: float) -> frozenset[str]:
-    """The channels the nsqlookupd at `address` (`host:port`) knows for `topic`: what nsqd asks.
-
-    Takes at most `timeout` seconds. Raises DiscoveryError, whose text says what went wrong.
-    """
-    url = lookup_url(address)._replace(path="/channels", query=urlencode({"topic": topic}))
-    answer = await _get(url, timeout)
-    document = _document(answer)
-    if answer.status != 200 or not isinstance(document.get("channels"), list):
-        raise DiscoveryError(f"answered {answer.status} without channels: {_excerpt(answer.body)}")
-    return _names(document["channels"])
-
-
-async def _get(url: SplitResult, timeout: float) -> HttpAnswer:
-    return await http_get(url, _HEADERS, timeout=timeout, max_bytes=MAX_ANSWER_BYTES)
-
-
-def read_answer(answer: HttpAnswer) -> Answer:
-    """What an HTTP answer to /lookup means; DiscoveryError when it is none."""
-    document = _document(answer)
-    # Old versions answer an unknown topic with 500, newer ones with 404.
-    if "TOPIC_NOT_FOUND" in (document.get("message"), document.get("status_txt")):
-        return Answer()
-    if answer.status != 200:
-        raise DiscoveryError(f"answered {answer.status}: {_excerpt(answer.body)}")
+def read(answer: Answer) -> Found:
+    """What an answer means; BadAnswer when it makes no sense."""
+    if _unknown(answer):
+        return Found()
+    document = json_object(answer)
     producers = document.get("producers")
     if not isinstance(producers, list):
-        raise DiscoveryError(f"answered without producers: {_excerpt(answer.body)}")
+        raise answer.bad("without producers")
     addresses = [_producer_address(producer) for producer in producers]
-    return Answer(
+    return Found(
         nsqd_tcp_addresses=frozenset(address for address in addresses if address is not None),
         channels=_names(document.get("channels")),
         malformed=addresses.count(None),
     )
 
 
-def _document(answer: HttpAnswer) -> dict[str, Any]:
-    """The JSON object of an answer, unwrapped when an old version wrapped it."""
-    try:
-        document = json.loads(answer.body)
-    except (ValueError, RecursionError) as error:
-        raise DiscoveryError(f"answered {answer.status} and no JSON: {_excerpt(answer.body)}") from error
-    if not isinstance(document, dict):
-        raise DiscoveryError(f"answered {answer.status} and no JSON object: {_excerpt(answer.body)}")
-    wrapped = document.get("data")
-    if answer.headers.get(_CONTENT_TYPE) != _V1 and isinstance(wrapped, dict):
-        return wrapped
-    return document
+def _unknown(answer: Answer) -> bool:
+    return error_code(answer) == "TOPIC_NOT_FOUND"
 
 
 def _names(values: Any) -> frozenset[str]:
@@ -135,9 +93,8 @@ def _producer_address(producer: Any) -> str | None:
     port = producer.get("tcp_port")
     if not isinstance(host, str) or type(port) is not int or not 0 < port < 65536:
         return None
-    if _is_ipv6(host.strip("[]")):
-        return f"[{host.strip('[]')}]:{port}"
-    return f"{host}:{port}" if _HOST_NAME.fullmatch(host) else None
+    host = host.strip("[]")
+    return host_and_port(host, port) if _is_ipv6(host) or _HOST_NAME.fullmatch(host) else None
 
 
 def _is_ipv6(host: str) -> bool:
@@ -146,9 +103,3 @@ def _is_ipv6(host: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _excerpt(body: bytes) -> str:
-    """The start of a body, fit for one line."""
-    text = body[:100].decode("utf-8", "replace")
-    return repr(text + "..." if len(body) > 100 else text)

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from collections.abc import Callable, Iterable
-from urllib.parse import SplitResult
 
+from nsqgw.config import HttpConfig, TlsConfig
 from nsqgw.errors import DiscoveryError, NSQError
-from nsqgw.lookup.client import lookup, lookup_url
+from nsqgw.http.address import HttpAddress
+from nsqgw.http.exchange import Exchange
+from nsqgw.lookup.client import MAX_ANSWER_BYTES, lookup, lookup_address
 from nsqgw.lookup.schedule import PollSchedule
 from nsqgw.lookup.wake import Wake
 from nsqgw.protocol.names import check_topic
@@ -32,7 +35,8 @@ class Discovery:
     called with the address of an nsqlookupd and a DiscoveryError, at each poll in which it fails.
 
     `poll_interval` and `timeout` (of one question to one nsqlookupd) are seconds, `poll_jitter` is a part of
-    the interval. Raises ConfigError for an address that is none.
+    the interval. `auth_secret` and `tls` are those of HttpConfig. Raises ConfigError for an address that is
+    none, and for certificates that cannot be used.
     """
 
     def __init__(
@@ -43,13 +47,17 @@ class Discovery:
         poll_interval: float = 60.0,
         poll_jitter: float = 0.3,
         timeout: float = 5.0,
+        auth_secret: str | None = None,
+        tls: TlsConfig | ssl.SSLContext | None = None,
         on_found: OnFound,
         on_failed: OnFailed,
     ) -> None:
         self._topic = check_topic(topic)
-        self._urls = {address: lookup_url(address) for address in lookupd_http_addresses}
+        self._lookupds = tuple(dict.fromkeys(map(lookup_address, lookupd_http_addresses)))
         self._schedule = PollSchedule(poll_interval, poll_jitter)
-        self._timeout = timeout
+        self._exchange = Exchange(
+            HttpConfig(timeout=timeout, max_answer_bytes=MAX_ANSWER_BYTES, auth_secret=auth_secret, tls=tls)
+        )
         self._on_found = on_found
         self._on_failed = on_failed
         self._wake = Wake()
@@ -80,22 +88,22 @@ class Discovery:
                 await self._wake.sleep(pause)
             self._schedule.poll_started(loop.time())
             union = _Union(self._on_found)
-            answers = await asyncio.gather(*(self._ask(*lookupd, union) for lookupd in self._urls.items()))
+            answers = await asyncio.gather(*(self._ask(lookupd, union) for lookupd in self._lookupds))
             self._schedule.poll_ended(loop.time(), any(answers))
 
-    async def _ask(self, address: str, url: SplitResult, union: _Union) -> bool:
+    async def _ask(self, lookupd: HttpAddress, union: _Union) -> bool:
         """Ask one nsqlookupd and tell the outcome; whether it answered."""
         try:
-            answer = await lookup(url, self._topic, timeout=self._timeout)
-            if answer.malformed:
-                text = f"left out {answer.malformed} producer(s) without a usable address"
-                self._on_failed(address, DiscoveryError(text))
-            union.add(answer.nsqd_tcp_addresses)
+            found = await lookup(self._exchange, lookupd, self._topic)
+            if found.malformed:
+                text = f"{lookupd}: left out {found.malformed} producer(s) without a usable address"
+                self._on_failed(str(lookupd), DiscoveryError(text))
+            union.add(found.nsqd_tcp_addresses)
         except DiscoveryError as error:
-            self._on_failed(address, error)
+            self._on_failed(str(lookupd), error)
             return False
         except Exception:  # a mistake of ours or in a callback must not end discovery for good
-            logger.exception("asking nsqlookupd %s about topic %s failed", address, self._topic)
+            logger.exception("asking nsqlookupd %s about topic %s failed", lookupd, self._topic)
             return False
         return True
 
