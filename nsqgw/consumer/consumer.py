@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
+from functools import partial
 from types import TracebackType
 from typing import Any
 
 from nsqgw.config import ConsumerConfig, configured
 from nsqgw.connection import Connection
 from nsqgw.connection.address import address_list, parse_address, tell_problems
+from nsqgw.connection.address_map import AddressMap
 from nsqgw.consumer.arrival import arrival_of
 from nsqgw.consumer.batches import Batch, gather_batches
 from nsqgw.consumer.failures import FailureRules
@@ -21,6 +23,7 @@ from nsqgw.consumer.inbox import Inbox
 from nsqgw.consumer.sources import Sources
 from nsqgw.consumer.stats import ConsumerStats, Totals
 from nsqgw.consumer.subscription import Subscription
+from nsqgw.consumer.topics import Topics, split_topics
 from nsqgw.deadline import within
 from nsqgw.errors import Closed, ConfigError, NotConnected, NSQError, ServerError
 from nsqgw.instrument import (
@@ -33,12 +36,16 @@ from nsqgw.instrument import (
     to_logging,
 )
 from nsqgw.lookup.client import lookup_address
+from nsqgw.lookup.feed import TopologyFeed
 from nsqgw.message import Message
-from nsqgw.protocol.names import check_channel, check_topic
+from nsqgw.protocol.names import check_channel
 
 
 class Consumer:
-    """Consumes one channel of one topic from any number of nsqds.
+    """Consumes one channel of one or more topics from any number of nsqds.
+
+    `topic` is a name, a pattern like `logs.*`, or several of both; what patterns match is looked up again
+    at each poll of nsqlookupd. All topics share `max_in_flight` and the handler.
 
     `handler` is called with each message, `batch_handler` with all messages of a read; both may be
     sync (never blocking) or async. Returning finishes, raising gives back with backoff, and an explicit
@@ -49,7 +56,8 @@ class Consumer:
     `failure_rules` says so, is given up: it goes to `dead_letter_topic` or to `on_giving_up`, a handler
     like any other. Without either there is no giving up: nothing is dropped silently.
 
-    The nsqds are those given by address and those the nsqlookupds know for the topic. All other
+    The nsqds are those given by address and those the nsqlookupds know for the topic, or a
+    `topology_feed` tells of; an `address_map` says how to reach what they advertise. All other
     settings are fields of `ConsumerConfig`, given as `config` or one by one. `on_fact` is called with
     what happens (see `nsqgw.instrument`); by default facts are logged. Wrong arguments raise
     ConfigError; an nsqd that is away raises nothing, it is tried again.
@@ -57,7 +65,7 @@ class Consumer:
 
     def __init__(
         self,
-        topic: str,
+        topic: str | Iterable[str],
         channel: str,
         handler: Handler | None = None,
         *,
@@ -66,11 +74,14 @@ class Consumer:
         failure_rules: FailureRules | None = None,
         nsqd_tcp_addresses: Iterable[str] = (),
         lookupd_http_addresses: Iterable[str] = (),
+        address_map: Mapping[str, str] | None = None,
+        topology_feed: TopologyFeed | None = None,
         config: ConsumerConfig | None = None,
         on_fact: OnFact = to_logging,
         **options: Any,
     ) -> None:
-        self.topic = check_topic(topic)
+        self._names, self._patterns = split_topics(topic)
+        self.topic = ",".join(self._names + self._patterns)
         self.channel = check_channel(channel)
         self.config = configured(ConsumerConfig, config, options)
         self._nsqds = address_list("nsqd_tcp_addresses", nsqd_tcp_addresses)
@@ -81,6 +92,12 @@ class Consumer:
             lookup_address(address)
         if not self._nsqds and not self._lookupds:
             raise ConfigError("no source given: set nsqd_tcp_addresses or lookupd_http_addresses")
+        if self._patterns and not self._lookupds:
+            raise ConfigError(
+                f"topic {self._patterns[0]!r} is a pattern: set lookupd_http_addresses to resolve it"
+            )
+        self._address_map = AddressMap(address_map)
+        self._feed = topology_feed
         self._handlers = Handlers(handler, batch_handler, on_giving_up, failure_rules or {})
         self._handlers.check(self.config)
         self._on_fact = guarded(on_fact)
@@ -101,11 +118,9 @@ class Consumer:
         self._connected = asyncio.Event()
         self._flow = Flow(self.config, self._on_fact)
         self._handover = Handover(self._handlers, lambda: self.config, self._on_fact)
-        self._sources = Sources(
-            self.topic, self._nsqds, self._lookupds, self.config, self._serve, self._on_fact
-        )
+        self._topics = Topics(self._names, self._patterns, self._make_sources)
         self._touch_timer: asyncio.TimerHandle | None = None
-        self._sources.start()
+        self._topics.start()
 
     async def stop(self, timeout: float | None = None) -> None:
         """Stop receiving, let what is being handled finish, give back the rest, disconnect.
@@ -127,7 +142,7 @@ class Consumer:
             try:
                 await self._handover.close()
             finally:
-                await self._sources.close()
+                await self._topics.close()
                 self._closed.set()
 
     async def wait_closed(self) -> None:
@@ -219,7 +234,7 @@ class Consumer:
             return
         self._flow.add(subscription)
         self._connected.set()
-        self._on_fact(Connected(subscription.address, self.topic, self.channel))
+        self._on_fact(Connected(subscription.address, subscription.topic, self.channel))
         if self.config.auto_touch:
             self._touch()
 
@@ -255,8 +270,20 @@ class Consumer:
 
     # -- inside
 
-    async def _serve(self, connection: Connection) -> None:
-        subscription = Subscription(connection, self.topic, self.channel, self)
+    def _make_sources(self, topic: str) -> Sources:
+        return Sources(
+            topic,
+            self._nsqds,
+            self._lookupds,
+            self.config,
+            partial(self._serve, topic),
+            self._on_fact,
+            address_map=self._address_map,
+            feed=self._feed,
+        )
+
+    async def _serve(self, topic: str, connection: Connection) -> None:
+        subscription = Subscription(connection, topic, self.channel, self)
         reason: NSQError | None = None
         try:
             await subscription.run()
@@ -271,15 +298,14 @@ class Consumer:
                 Disconnected(connection.address, None if self._stopping else reason, last.in_flight)
             )
             if not self._stopping:
-                self._sources.problems[connection.address] = reason or Closed("cancelled")
-                self._sources.disconnected()
+                self._topics.disconnected(topic, connection.address, reason or Closed("cancelled"))
 
     async def _drain(self, timeout: float) -> None:
         subscriptions = self._flow.subscriptions
         self._flow.close()
         for subscription in subscriptions:
             subscription.stop_receiving()
-        await self._sources.stop_connecting()
+        await self._topics.stop_connecting()
         for message in self._handover.take_unhandled():
             if not message.answered and not arrival_of(message).subscription.closed:
                 message.requeue(0.0, backoff=False)
@@ -316,7 +342,7 @@ class Consumer:
             raise Closed("the consumer is not running: use 'async with Consumer(...)' or await start()")
 
     def _why_not_connected(self, timeout: float | None) -> str:
-        problems = tell_problems(self._sources.addresses, self._sources.problems)
+        problems = tell_problems(self._topics.addresses, self._topics.problems)
         if not problems:
             asked = ", ".join(str(lookup_address(address)) for address in self._lookupds)
             problems = f"nsqlookupd at {asked} knows no nsqd with topic {self.topic!r}"

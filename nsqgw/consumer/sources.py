@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import socket
 from collections.abc import Awaitable, Callable, Iterable
 
 from nsqgw.config import ConsumerConfig
 from nsqgw.connection import Connection
+from nsqgw.connection.address_map import AddressMap
 from nsqgw.connection.keep import start_keeping
 from nsqgw.connection.reconnect import ReconnectDelay
-from nsqgw.errors import NSQError
+from nsqgw.errors import ConnectionFailed, NSQError
 from nsqgw.instrument import ConnectFailed, Fact, LookupFailed, OnFact
 from nsqgw.lookup.discovery import Discovery
+from nsqgw.lookup.feed import TopologyFeed
 
 Serve = Callable[[Connection], Awaitable[None]]
 
@@ -31,7 +35,14 @@ class Sources:
         config: ConsumerConfig,
         serve: Serve,
         on_fact: OnFact,
+        *,
+        address_map: AddressMap,
+        feed: TopologyFeed | None = None,
     ) -> None:
+        self._topic = topic
+        self._address_map = address_map
+        self._feed = feed
+        self._unfollow: Callable[[], None] | None = None
         self._static = frozenset(nsqd_addresses)
         self._found: frozenset[str] = frozenset()
         self._config = config
@@ -64,9 +75,13 @@ class Sources:
             self._keep(address)
         if self._discovery is not None:
             self._discovery.start()
+        if self._feed is not None:
+            self._unfollow = self._feed.follow(self._topic, self._on_announced)
 
     async def stop_connecting(self) -> None:
         """Make no new connections; the living ones stay."""
+        if self._unfollow is not None:
+            self._unfollow()
         if self._discovery is not None:
             await self._discovery.stop()
         self._static = self._found = frozenset()
@@ -78,8 +93,9 @@ class Sources:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def disconnected(self) -> None:
+    def disconnected(self, address: str, error: NSQError) -> None:
         """A connection was lost: ask nsqlookupd at once where the topic is now."""
+        self.problems[address] = error
         if self._discovery is not None:
             self._discovery.poke()
 
@@ -97,15 +113,31 @@ class Sources:
         self._tasks[address] = task
         task.add_done_callback(lambda _: self._tasks.pop(address, None))
 
-    def _on_found(self, addresses: frozenset[str]) -> None:
-        self._found = addresses
-        for address in sorted(addresses):
+    def _on_found(self, advertised: frozenset[str]) -> None:
+        self._found = frozenset(map(self._address_map, advertised))
+        for address in sorted(self._found):
+            self._keep(address)
+
+    def _on_announced(self, advertised: frozenset[str]) -> None:
+        self._found |= frozenset(map(self._address_map, advertised))
+        for address in sorted(self._found):
             self._keep(address)
 
     def _on_lookup_failed(self, address: str, error: NSQError) -> None:
         self._report(LookupFailed(address, error))
 
     def _report(self, fact: Fact) -> None:
+        if isinstance(fact, ConnectFailed):
+            fact = dataclasses.replace(fact, error=self._explained(fact))
         if isinstance(fact, ConnectFailed | LookupFailed):
             self.problems[fact.address] = fact.error
         self._on_fact(fact)
+
+    def _explained(self, fact: ConnectFailed) -> NSQError:
+        """The error; with a hint where nsqlookupd advertises a name that means nothing here."""
+        if fact.address in self._static or not isinstance(fact.error.__cause__, socket.gaierror):
+            return fact.error
+        return ConnectionFailed(
+            f"{fact.error}; nsqlookupd advertises this name: start that nsqd with a -broadcast-address that "
+            "resolves from here, or give the consumer an address_map"
+        )

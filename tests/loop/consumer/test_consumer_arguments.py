@@ -80,7 +80,7 @@ async def test_every_address_and_its_trouble_is_named() -> None:
         ScriptedNsqd(answers={"IDENTIFY": b"HTTP/1.1 400 Bad Request\r\n\r\n"}) as web,
         Subject(print, dead, mute, full, web) as consumer,
     ):
-        await eventually_async(lambda: len(consumer._sources.problems) == 3)
+        await eventually_async(lambda: len(consumer._topics.problems) == 3)
         with pytest.raises(NotConnected) as caught:
             await consumer.wait_connected(0.05)
     text = str(caught.value)

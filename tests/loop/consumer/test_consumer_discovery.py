@@ -53,13 +53,15 @@ async def test_c_cli_24_a_vanished_nsqd_keeps_its_living_connection(
     async with consumer_by(nsqlookupd) as consumer:
         with announce(nsqlookupd, fake):
             session = await fake.subscribed()
-        await eventually_async(lambda: not consumer._sources._found, what="the poll no longer names it")
+        await eventually_async(
+            lambda: not consumer._topics._sources["t"]._found, what="the poll no longer names it"
+        )
         session.deliver(1)
         await session.received("FIN")
         assert not session.ended
         # Lost now, it is not tried again: nobody names it.
         session.drop()
-        await eventually_async(lambda: consumer._sources.addresses == ())
+        await eventually_async(lambda: consumer._topics.addresses == ())
         assert len(fake.sessions) == 1
         with announce(nsqlookupd, fake):
             await fake.subscribed(1)
@@ -70,7 +72,7 @@ async def test_an_nsqd_named_twice_is_connected_once(
 ) -> None:
     with announce(nsqlookupd, fake):
         async with consumer_by(nsqlookupd, nsqd_tcp_addresses=[fake.address, fake.address]) as consumer:
-            await eventually_async(lambda: consumer._sources._found)
+            await eventually_async(lambda: consumer._topics._sources["t"]._found)
             await fake.subscribed()
             await asyncio.sleep(0.1)
             assert len(fake.sessions) == 1

@@ -1,0 +1,99 @@
+"""The topics a consumer takes part in: names, and patterns held against nsqlookupd's list of topics."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Iterable
+from fnmatch import fnmatchcase
+
+from nsqgw.consumer.sources import Sources
+from nsqgw.errors import ConfigError, NSQError
+from nsqgw.protocol.names import EPHEMERAL_SUFFIX, check_topic
+
+_WILDCARDS = re.compile(r"[*?\[]")
+
+
+def split_topics(topics: str | Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The names and the patterns (`logs.*`, with `*`, `?` and `[...]`) among `topics`.
+
+    ConfigError when there is none, or a name that nsqd would refuse.
+    """
+    try:
+        given: list[str] = [topics] if isinstance(topics, str | bytes) else list(topics)
+    except TypeError:
+        raise ConfigError(f"topic = {topics!r} must be a str, or several") from None
+    if not given:
+        raise ConfigError("no topic given: name at least one")
+    patterns = [topic for topic in given if isinstance(topic, str) and _WILDCARDS.search(topic)]
+    names = [check_topic(topic) for topic in given if topic not in patterns]
+    for pattern in patterns:
+        check_topic(re.sub(r"[*?\[\]!]", "x", pattern)[:64] or "x")
+    return tuple(dict.fromkeys(names)), tuple(dict.fromkeys(patterns))
+
+
+class Topics:
+    """One `Sources` per topic; a topic that a pattern once matched stays, even if nsqlookupd forgets it."""
+
+    def __init__(
+        self, names: Iterable[str], patterns: Iterable[str], make_sources: Callable[[str], Sources]
+    ) -> None:
+        self._names = tuple(names)
+        self._patterns = tuple(patterns)
+        self._make_sources = make_sources
+        self._sources: dict[str, Sources] = {}
+        self._stopping = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The topics taken part in now."""
+        return tuple(self._sources)
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The nsqds that are connected or to be connected, of all topics."""
+        return tuple(dict.fromkeys(a for sources in self._sources.values() for a in sources.addresses))
+
+    @property
+    def problems(self) -> dict[str, NSQError]:
+        """The last trouble with each address."""
+        return {
+            address: error
+            for sources in self._sources.values()
+            for address, error in sources.problems.items()
+        }
+
+    def start(self) -> None:
+        """Begin to connect for the topics given by name."""
+        for name in self._names:
+            self._join(name)
+
+    def seen(self, topics: Iterable[str]) -> None:
+        """These topics exist: join what a pattern matches; ephemeral ones only if the pattern says so."""
+        for topic in sorted(topics):
+            if topic not in self._sources and any(_matches(topic, pattern) for pattern in self._patterns):
+                self._join(topic)
+
+    def disconnected(self, topic: str, address: str, error: NSQError) -> None:
+        """A connection of `topic` was lost."""
+        self._sources[topic].disconnected(address, error)
+
+    async def stop_connecting(self) -> None:
+        """Make no new connections; the living ones stay."""
+        self._stopping = True
+        await asyncio.gather(*(sources.stop_connecting() for sources in self._sources.values()))
+
+    async def close(self) -> None:
+        """End all connections."""
+        await asyncio.gather(*(sources.close() for sources in self._sources.values()))
+
+    def _join(self, topic: str) -> None:
+        if not self._stopping:
+            self._sources[topic] = self._make_sources(topic)
+            self._sources[topic].start()
+
+
+def _matches(topic: str, pattern: str) -> bool:
+    if topic.endswith(EPHEMERAL_SUFFIX) and not pattern.endswith(EPHEMERAL_SUFFIX):
+        return False
+    return fnmatchcase(topic, pattern)
