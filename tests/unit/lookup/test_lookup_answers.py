@@ -10,61 +10,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nsqgw.errors import ConfigError, DiscoveryError
-from nsqgw.lookup.client import Answer, lookup_url, read_answer
-from nsqgw.lookup.http_get import HttpAnswer
+from nsqgw.errors import BadAnswer, HttpError
+from nsqgw.http.answer import Answer
+from nsqgw.lookup.client import Found, read, refused
 
 V1 = {"X-NSQ-Content-Type": "nsq; version=1.0"}
 
 
-def read(document: Any, status: int = 200, headers: dict[str, str] = V1) -> Answer:
-    return read_answer(HttpAnswer(status, headers, json.dumps(document).encode()))
+def found(document: Any, status: int = 200, headers: dict[str, str] = V1) -> Found:
+    return understood(Answer(status, headers, json.dumps(document).encode(), "lookupd: GET /lookup"))
+
+
+def understood(answer: Answer) -> Found:
+    error = refused(answer)
+    if error is not None:
+        raise error
+    return read(answer)
 
 
 def producer(host: Any = "node", port: Any = 4150) -> dict[str, Any]:
     return {"broadcast_address": host, "tcp_port": port}
 
 
-@pytest.mark.parametrize(
-    ("address", "url"),
-    [
-        ("127.0.0.1:4161", "http://127.0.0.1:4161/lookup"),
-        ("lookup.example:4161/", "http://lookup.example:4161/lookup"),
-        ("http://lookup.example:4161", "http://lookup.example:4161/lookup"),
-        ("https://lookup.example", "https://lookup.example/lookup"),
-        ("https://lookup.example/nsq/lookup?dc=1", "https://lookup.example/nsq/lookup?dc=1"),
-        ("[::1]:4161", "http://[::1]:4161/lookup"),
-    ],
-)
-def test_addresses(address: str, url: str) -> None:
-    assert lookup_url(address).geturl() == url
-
-
-@pytest.mark.parametrize(
-    "address",
-    [
-        "",
-        "host",
-        "host:",
-        "host:port",
-        "host:0",
-        "host:65536",
-        ":4161",
-        "ftp://host:1",
-        "a b:4161",
-        "::1:4161",
-    ]
-    + ["http://u:secret@host:4161", None, 4161],
-)
-def test_what_is_no_address(address: Any) -> None:
-    with pytest.raises(ConfigError) as raised:
-        lookup_url(address)
-    assert "127.0.0.1:4161" in str(raised.value)
-    assert "secret" not in str(raised.value)
-
-
 def test_producers_and_channels() -> None:
-    answer = read(
+    answer = found(
         {"channels": ["a", "b"], "producers": [producer(), producer("10.0.0.1", 5), producer("::1")]}
     )
     assert answer.nsqd_tcp_addresses == {"node:4150", "10.0.0.1:5", "[::1]:4150"}
@@ -75,14 +44,14 @@ def test_producers_and_channels() -> None:
 @pytest.mark.parametrize("status", [404, 500])
 @pytest.mark.parametrize("document", [{"message": "TOPIC_NOT_FOUND"}, {"status_txt": "TOPIC_NOT_FOUND"}])
 def test_c_cli_22_an_unknown_topic_is_no_error(status: int, document: dict[str, str]) -> None:
-    assert read(document, status) == Answer()
+    assert found(document, status) == Found()
 
 
 def test_c_cli_25_wrapped_answers_of_old_versions() -> None:
     data = {"channels": ["c"], "producers": [{"address": "old", "tcp_port": 4150}]}
-    answer = read({"status_code": 200, "status_txt": "OK", "data": data}, headers={})
-    assert answer == Answer(frozenset({"old:4150"}), frozenset({"c"}))
-    assert read(data, headers={}) == answer
+    answer = found({"status_code": 200, "status_txt": "OK", "data": data}, headers={})
+    assert answer == Found(frozenset({"old:4150"}), frozenset({"c"}))
+    assert found(data, headers={}) == answer
 
 
 @pytest.mark.parametrize(
@@ -91,8 +60,8 @@ def test_c_cli_25_wrapped_answers_of_old_versions() -> None:
     + [producer(port=port) for port in (0, -1, 65536, "4150", 4150.0, True, None)],
 )
 def test_a_senseless_producer_does_not_hide_the_others(liar: Any) -> None:
-    answer = read({"producers": [producer(), liar]})
-    assert answer == Answer(frozenset({"node:4150"}), malformed=1)
+    answer = found({"producers": [producer(), liar]})
+    assert answer == Found(frozenset({"node:4150"}), malformed=1)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +73,7 @@ def test_a_senseless_producer_does_not_hide_the_others(liar: Any) -> None:
         (200, b"[" * 100_000, "no JSON"),
         (200, b"[]", "no JSON object"),
         (200, b"{}", "without producers"),
-        (200, b'{"data":null}', "without producers"),
+        (200, b'{"data":null}', "no JSON object"),
         (200, b'{"producers":{}}', "without producers"),
         (404, b'{"message":"NOT_FOUND"}', "404"),
         (500, b'{"message":"INTERNAL_ERROR"}', "INTERNAL_ERROR"),
@@ -112,8 +81,8 @@ def test_a_senseless_producer_does_not_hide_the_others(liar: Any) -> None:
     ],
 )
 def test_what_is_no_answer(status: int, body: bytes, told: str) -> None:
-    with pytest.raises(DiscoveryError) as raised:
-        read_answer(HttpAnswer(status, {}, body))
+    with pytest.raises((BadAnswer, HttpError)) as raised:
+        understood(Answer(status, {}, body, "lookupd: GET /lookup"))
     assert told in str(raised.value)
     assert len(str(raised.value)) < 500
 
@@ -131,6 +100,6 @@ JSON = st.recursive(
 
 
 @given(JSON, st.sampled_from([200, 404, 500]), st.sampled_from([{}, V1]))
-def test_any_json_is_an_answer_or_a_discovery_error(document: Any, status: int, headers: Any) -> None:
-    with contextlib.suppress(DiscoveryError):
-        read(document, status, headers)
+def test_any_json_is_an_answer_or_an_error(document: Any, status: int, headers: Any) -> None:
+    with contextlib.suppress(BadAnswer, HttpError):
+        found(document, status, headers)
