@@ -6,14 +6,11 @@ the hot path pays nothing. Counters are read from `Consumer.stats` and `Producer
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from nsqgw.errors import NSQError, ServerError
 from nsqgw.message import Message
-
-logger = logging.getLogger("nsqgw")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,51 +112,7 @@ Fact = (
     | PublishingAgain
     | BackoffChanged
 )
+"""All there are."""
+
 OnFact = Callable[[Fact], None]
-
-
-def to_logging(fact: Fact) -> None:
-    """The adapter used by default: one line a fact on the logger `nsqgw`."""
-    if isinstance(fact, HandlerFailed):
-        logger.error("handler failed, giving back %d message(s)", len(fact.messages), exc_info=fact.error)
-    elif isinstance(fact, ConnectFailed):
-        logger.warning("cannot connect to %s; next try in %.1f s", fact.error, fact.retry_in)
-    elif isinstance(fact, Disconnected):
-        if fact.error is None:
-            logger.info("disconnected from %s", fact.address)
-        else:
-            logger.warning("lost %s: %s; %d unanswered", fact.address, fact.error, fact.unanswered)
-    elif isinstance(fact, ServerRefused):
-        logger.warning("%s refused: %s", fact.address, fact.error)
-    elif isinstance(fact, LookupFailed):
-        logger.warning("cannot ask nsqlookupd %s", fact.error)
-    elif isinstance(fact, Connected):
-        subscribed = f", subscribed to {fact.topic}/{fact.channel}" if fact.topic else ""
-        logger.info("connected to %s%s", fact.address, subscribed)
-    elif isinstance(fact, GivenUp):
-        where = (
-            f"dead letter in {fact.dead_letter_topic}" if fact.dead_letter_topic else "handed to on_giving_up"
-        )
-        outcome = where if fact.error is None else f"but the dead letter was not stored: {fact.error}"
-        logger.warning("giving up %r: %s", fact.message, outcome)
-    elif isinstance(fact, TouchExhausted):
-        text = "%d message(s) still unanswered; nsqd delivers them again in %.0f s whatever happens"
-        logger.warning(text, len(fact.messages), fact.seconds)
-    elif isinstance(fact, PublishingAgain):
-        logger.warning("publishing %d message(s) again: %s", fact.messages, fact.error)
-    elif fact.level:
-        logger.warning("backing off, level %d: no deliveries for %.1f s", fact.level, fact.pause)
-    else:
-        logger.info("recovered, back to full speed")
-
-
-def guarded(on_fact: OnFact) -> OnFact:
-    """The same, except that what it raises is logged: who only listens must not stop the work."""
-
-    def report(fact: Fact) -> None:
-        try:
-            on_fact(fact)
-        except Exception:
-            logger.exception("on_fact failed for %s", fact)
-
-    return report
+"""A hook: called with every fact, where it happened. It must not wait."""
