@@ -64,7 +64,8 @@ def soak(count: int, interval: float) -> tuple[Figures, dict[str, str]]:
             if consumer.returncode:
                 sys.exit("make soak-reconnects: the consumer failed; its words are above")
             figures: Figures = json.loads(output)
-            return figures | {"count": count, "cuts": proxy.cuts}, about(daemon.kind, 1)
+            broker = about(daemon.kind, "soak-reconnects")
+            return figures | {"count": count, "cuts": proxy.cuts}, broker
     finally:
         daemon.close()
 
@@ -89,8 +90,7 @@ def tell(figures: Figures, broker: dict[str, str]) -> str:
     """The outcome as Markdown."""
     growth = figures["growth"] / 1024 / 1024
     return (
-        f"{broker['date']}, `make soak-reconnects ARGS='--count {figures['count']} --write'`, "
-        f"{broker['broker']}, {broker['machine']}, {broker['python']}.\n\n"
+        ", ".join(broker.values()) + ".\n\n"
         f"{figures['count']:,} messages, {figures['cuts']} cuts, {figures['elapsed']:.0f} s: "
         f"{figures['missing']} missing, {figures['again']:,} delivered again. "
         f"Resident memory {figures['rss_early'] / 1024 / 1024:.1f} MB over the first fifth, "

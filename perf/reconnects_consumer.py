@@ -65,6 +65,7 @@ async def main(address: str, count: int) -> None:
         connection=ConnectionConfig(msg_timeout=MSG_TIMEOUT),
         max_in_flight=2500,
         reconnect_min_delay=0.01,
+        reconnect_max_delay=0.01,
         on_fact=lambda fact: None,
     ):
         while ticks.missing and time.monotonic() - progressed < STALLED:

@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> Results:
     ready = [peer for peer in chosen if peer.name in commands]
     daemon = start_broker()
     try:
-        results.about = about(daemon.kind, arguments.runs)
+        results.about = about(daemon.kind, "bench-compare")
         for scenario in (*SCENARIOS, LATENCY):
             if arguments.only not in scenario.name:
                 continue

@@ -114,7 +114,8 @@ class GoPeer(Peer):
 NSQGW = Peer(
     "nsqgw",
     "nsqgw",
-    "`publish_soon` with a callback per answer; a thousand tasks that await `publish`; buffers as by default",
+    "`publish_soon` with a callback per answer, or taking the oldest answer first (sliding window), or a "
+    "thousand tasks that await `publish`; buffers as by default",
 )
 
 CLIENTS: tuple[Peer, ...] = (

@@ -6,6 +6,7 @@ import datetime
 import os
 import platform
 import re
+import shlex
 import statistics
 import sys
 from importlib.metadata import version
@@ -20,11 +21,12 @@ from perf.compare.scenarios import IMPORT_TARGET, LATENCY_TARGET, SCENARIOS, Sce
 RESULTS = Path(__file__).parents[1] / "RESULTS.md"
 
 
-def about(broker: str, runs: int) -> dict[str, str]:
+def about(broker: str, target: str) -> dict[str, str]:
     """What the reader must know to repeat a run: date, command, machine, versions."""
+    arguments = f" ARGS='{shlex.join(sys.argv[1:])}'" if sys.argv[1:] else ""
     return {
         "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
-        "command": f"`make bench-compare ARGS='--runs {runs} --write'`",
+        "command": f"`make {target}{arguments}`",
         "broker": "the original nsqd 1.3.0" if broker == "real" else "our own nsqd",
         "machine": f"{os.cpu_count()} cores of {_processor()}, {platform.system()} {platform.release()}",
         "python": f"CPython {platform.python_version()}, tornado {version('tornado')}",

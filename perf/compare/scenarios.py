@@ -64,6 +64,7 @@ SCENARIOS = (
         targets={"pynsq": 20, "go-nsq": 5},
         settings={"window": 1000},
     ),
+    Scenario("publish, sliding window of 1000", {"nsqgw": FAST}, against=WINDOW, settings={"window": 1000}),
     Scenario(
         "publish, 1000 tasks",
         {"nsqgw": FAST, "ansq": SLOW, "asyncnsq": SLOW, "go-nsq": FAST},

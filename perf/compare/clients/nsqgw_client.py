@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -97,6 +98,19 @@ async def publish_window(work: dict[str, Any], measured: Measurement) -> None:
         await goal.reached.wait()
 
 
+async def publish_sliding(work: dict[str, Any], measured: Measurement) -> None:
+    """A window that slides: the oldest publish is awaited before the next goes out."""
+    body = b"x" * work["size"]
+    outstanding: deque[asyncio.Future[None]] = deque()
+    async with Producer([work["address"]]) as producer:
+        for _ in range(work["count"]):
+            if len(outstanding) == work["window"]:
+                await outstanding.popleft()
+            outstanding.append(producer.publish_soon(work["topic"], body))
+        for published in outstanding:
+            await published
+
+
 async def publish_tasks(work: dict[str, Any], measured: Measurement) -> None:
     """As many tasks as publishes may be outstanding, each waiting for its answer."""
     body = b"x" * work["size"]
@@ -123,6 +137,7 @@ WORK: dict[str, Callable[[dict[str, Any], Measurement], Awaitable[None]]] = {
     "consume, async handler that waits": consume_waiting,
     "consume, batch handler": consume_batch,
     "publish, 1000 outstanding": publish_window,
+    "publish, sliding window of 1000": publish_sliding,
     "publish, 1000 tasks": publish_tasks,
     "publish, batches of 100": publish_many,
     "latency": latency,
