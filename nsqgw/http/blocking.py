@@ -28,6 +28,7 @@ from nsqgw.http.call import Call, Request, conversation
 T = TypeVar("T")
 
 _CHUNK = 64 * 1024
+_TIMEOUTS = (TimeoutError, requests.Timeout, urllib3.exceptions.ReadTimeoutError)
 _FAILURES = (requests.RequestException, urllib3.exceptions.HTTPError, OSError, http.client.HTTPException)
 
 
@@ -60,9 +61,11 @@ class BlockingExchange:
     def _answer(self, request: Request) -> Answer:
         with _Deadline(self._config.timeout) as deadline:
             try:
-                return self._ask(request)
+                answer = self._ask(request)
+                deadline.check()  # a head that was cut looks like a whole one
+                return answer
             except _FAILURES as error:
-                if deadline.over or _is_any(error, (TimeoutError, urllib3.exceptions.TimeoutError)):
+                if deadline.over or _is_any(error, _TIMEOUTS):
                     text = f"{request.what}: no answer within {self._config.timeout:g} s"
                     raise DeadlineExceeded(text) from error
                 raise _meaning(error, request.what, deadline.sent) from error
@@ -110,6 +113,11 @@ class _Deadline:
     def __exit__(self, *_: object) -> None:
         self._timer.cancel()
         self._current.deadline = None
+
+    def check(self) -> None:
+        """TimeoutError when the time is up."""
+        if self.over:
+            raise TimeoutError
 
     @classmethod
     def watch(cls, waiting: socket.socket) -> None:
@@ -184,7 +192,7 @@ def _meaning(error: BaseException, what: str, sent: bool) -> NSQError:
     cause = _cause(error)
     if not sent and _is_any(error, (ssl.SSLError,)):
         return ConnectionFailed(f"{what}: TLS handshake failed: {cause}")
-    if _is_any(error, (urllib3.exceptions.NewConnectionError, ValueError)):
+    if not sent and _is_any(error, (urllib3.exceptions.NewConnectionError, ValueError)):
         return ConnectionFailed(f"{what}: no connection: {cause}")
     if _is_any(error, (ConnectionError, ssl.SSLError, urllib3.exceptions.IncompleteRead)):
         return ConnectionClosed(f"{what}: connection lost: {cause}")

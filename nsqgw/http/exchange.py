@@ -19,7 +19,7 @@ from nsqgw.config import HttpConfig
 from nsqgw.connection.stream import open_stream
 from nsqgw.connection.tls import client_context, server_name, upgrade
 from nsqgw.deadline import within
-from nsqgw.errors import BadAnswer, ConnectionClosed, DeadlineExceeded
+from nsqgw.errors import BadAnswer, ConnectionClosed, DeadlineExceeded, NSQError
 from nsqgw.http.address import HttpAddress
 from nsqgw.http.answer import Answer
 from nsqgw.http.call import Call, Request, conversation
@@ -58,9 +58,10 @@ class Exchange:
         except asyncio.TimeoutError as error:
             text = f"{request.what}: no answer within {self._config.timeout:g} s"
             raise DeadlineExceeded(text) from error
-        except StreamClosedError as error:
-            cause = error.real_error or "closed by the server"
-            raise ConnectionClosed(f"{request.what}: connection lost: {cause}") from error
+        except NSQError:
+            raise
+        except (StreamClosedError, OSError) as error:  # an OSError when it is TLS that breaks
+            raise ConnectionClosed(f"{request.what}: connection lost: {_cause(error)}") from error
 
     async def _ask(self, request: Request) -> Answer:
         stream = await self._connect(request)
@@ -95,6 +96,11 @@ class Exchange:
         if self._made_context is None:
             self._made_context = client_context(None)
         return self._made_context
+
+
+def _cause(error: StreamClosedError | OSError) -> str:
+    cause = error.real_error if isinstance(error, StreamClosedError) else error
+    return str(getattr(cause, "strerror", None) or cause or "closed by the server")
 
 
 class _AnswerReader(HTTPMessageDelegate):

@@ -101,6 +101,7 @@ def test_every_python_block_is_run_by_some_test() -> None:
         "await message.finish()",
         "consumer.batches",
         "publish_many",
+        "import LookupdHttp",
         "def test_round_trip",
     ]
     assert [len([words for words in tested if words in block]) for block in blocks("python")] == [1] * len(
@@ -137,6 +138,15 @@ def test_publishing(nsqd: Any, spawn: Any) -> None:
     assert process.wait(30) == 0, output.read_text()
     stats = requests.get(f"http://{nsqd.http_address}/stats?format=json", timeout=5).json()
     assert [topic["message_count"] for topic in stats["topics"]] == [5]
+
+
+def test_asking_by_http(nsq_cluster: Any, spawn: Any) -> None:
+    cluster = nsq_cluster(1)
+    publish(cluster.nsqds[0], b"one", b"two")
+    code = python_block("import LookupdHttp").replace("127.0.0.1:4161", cluster.lookupd.http_address)
+    process, output = spawn(sys.executable, "-c", code)
+    assert process.wait(30) == 0, output.read_text()
+    assert output.read_text() == "events 2\n"
 
 
 def test_the_fixture(tmp_path: Path) -> None:

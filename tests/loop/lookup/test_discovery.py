@@ -16,6 +16,7 @@ from tornado.web import Application, RequestHandler
 
 from harness.polling import eventually_async
 from harness.raw_server import Script, hang, raw_server
+from harness.web import serving
 from nsqgw.errors import DiscoveryError, NSQError
 from nsqgw.lookup.discovery import Discovery
 
@@ -51,15 +52,8 @@ class _Lookup(RequestHandler):
 
 @asynccontextmanager
 async def running(fake: FakeLookupd) -> AsyncIterator[FakeLookupd]:
-    sockets = bind_sockets(0, "127.0.0.1")
-    server = HTTPServer(Application([("/lookup", _Lookup, {"fake": fake})], log_function=lambda _: None))
-    server.add_sockets(sockets)
-    fake.address = "{}:{}".format(*sockets[0].getsockname())
-    try:
+    async with serving(("/lookup", _Lookup, {"fake": fake})) as fake.address:
         yield fake
-    finally:
-        server.stop()
-        await server.close_all_connections()
 
 
 @asynccontextmanager
