@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from zlib import crc32
 
 from nsqgw.config import ProducerConfig
 from nsqgw.connection import Connection
@@ -13,6 +12,7 @@ from nsqgw.connection.reconnect import ReconnectDelay
 from nsqgw.connection.replies import Requester
 from nsqgw.errors import Closed, NSQError
 from nsqgw.instrument import Connected, ConnectFailed, Disconnected, Fact, OnFact
+from nsqgw.producer.keys import owner
 
 
 class Pool:
@@ -51,12 +51,10 @@ class Pool:
         return None
 
     def pick_for(self, key: bytes) -> Connection | None:
-        """The living connection for `key`: always the same one while it lives, and keys spread evenly.
-
-        When a connection comes or goes only the keys move that must (rendezvous hashing).
-        """
-        alive = [connection for connection in self._alive if not connection.closed]
-        return max(alive, key=lambda connection: crc32(key, crc32(connection.address.encode())), default=None)
+        """The living connection for `key`: always the same one while it lives; None when there is none."""
+        alive = {connection.address: connection for connection in self._alive if not connection.closed}
+        address = owner(key, alive)
+        return None if address is None else alive[address]
 
     async def wait(self, key: bytes | None = None) -> Connection:
         """The same, as soon as there is one; Closed when there will be none any more."""
