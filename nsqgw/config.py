@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar, get_args, get_type_hints
 
 from nsqgw.errors import ConfigError
+from nsqgw.protocol.commands import MPUB_OVERHEAD
+from nsqgw.protocol.delays import MAX_DELAY
 from nsqgw.protocol.messages import DEFAULT_MAX_FRAME_SIZE
 from nsqgw.protocol.names import check_topic
 from nsqgw.version import __version__
@@ -239,7 +241,10 @@ class ProducerConfig:
                          failure is then that of all of them
     max_outstanding      publishes without an answer at any time; more wait their turn
     max_outstanding_bytes  the same in bytes of bodies
-    max_message_size, max_batch_size  nsqd's -max-msg-size and -max-body-size; larger is refused here
+    max_message_size, max_batch_size  nsqd's -max-msg-size and -max-body-size; larger is refused here. The
+                         largest message must fit into a batch, which takes 8 bytes more
+    max_delay            nsqd's -max-req-timeout: it closes the connection over a longer delay, so that is
+                         refused here
     reconnect_min_delay, reconnect_max_delay  pauses before connecting again double between these, with jitter
     """
 
@@ -251,6 +256,7 @@ class ProducerConfig:
     max_outstanding_bytes: int = 64 * 1024 * 1024
     max_message_size: int = 1024 * 1024
     max_batch_size: int = 5 * 1024 * 1024
+    max_delay: float = 3600.0
     reconnect_min_delay: float = 0.1
     reconnect_max_delay: float = 4.0
 
@@ -261,6 +267,12 @@ class ProducerConfig:
         _check(self, "max_outstanding_bytes", 1, math.inf)
         _check(self, "max_message_size", 1, 2**31 - 1)
         _check(self, "max_batch_size", 1, 2**31 - 1)
+        if self.max_message_size + MPUB_OVERHEAD > self.max_batch_size:
+            raise ConfigError(
+                f"max_message_size = {self.max_message_size} does not fit into max_batch_size = "
+                f"{self.max_batch_size}: it must be at least {MPUB_OVERHEAD} less"
+            )
+        _check(self, "max_delay", 0, MAX_DELAY)
         _check_reconnect(self)
 
 

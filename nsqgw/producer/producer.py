@@ -157,8 +157,8 @@ class Producer:
     ) -> None:
         """Publish one message and wait for nsqd's confirmation; see the class for the errors.
 
-        With `delay` it is delivered after so many seconds (DPUB). Messages with the same `key` go to the
-        same nsqd as long as that is alive. `timeout` in seconds replaces `publish_timeout`.
+        With `delay` it is delivered after so many seconds (DPUB), at most `max_delay`. Messages with the same
+        `key` go to the same nsqd as long as that is alive. `timeout` in seconds replaces `publish_timeout`.
         """
         await self.publish_soon(topic, body, delay=delay, key=key, timeout=timeout)
 
@@ -181,7 +181,7 @@ class Producer:
         if type(topic) is not str:
             check_topic(topic)
         if delay is not None:
-            data = encode_dpub(check_topic(topic), delay_ms(check_delay(delay)), body)
+            data = encode_dpub(check_topic(topic), delay_ms(self._check_delay(delay)), body)
         elif self._merger is not None and key is None and timeout is None:
             return self._merger.add(check_topic(topic), body)
         else:
@@ -279,6 +279,14 @@ class Producer:
             )
 
         return error
+
+    def _check_delay(self, delay: float) -> float:
+        if check_delay(delay) > self.config.max_delay:
+            raise ConfigError(
+                f"delay = {delay!r} is more than max_delay = {self.config.max_delay:g}: nsqd closes the "
+                "connection over more than its -max-req-timeout; raise both"
+            )
+        return delay
 
     def _check_body(self, body: bytes) -> bytes:
         if type(body) is not bytes:

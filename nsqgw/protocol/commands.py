@@ -20,6 +20,9 @@ _SIZE_AND_COUNT = struct.Struct(">ii")
 NOP = b"NOP\n"
 CLS = b"CLS\n"
 
+MPUB_OVERHEAD = 8
+"""Bytes by which the body of an MPUB of one message is larger than that: its count, and the size."""
+
 
 def encode_sized(body: bytes) -> bytes:
     """A body as every command carries it: int32 length, then the bytes."""
@@ -77,7 +80,10 @@ def encode_dpub(topic: str, delay_ms: int, body: bytes) -> bytes:
 
 
 def encode_mpub(topic: str, bodies: Sequence[bytes]) -> bytes:
-    """MPUB of a batch: all are accepted or none is (nsqd-tcp 8.8)."""
+    """MPUB of a batch: nsqd looks at all before it takes any (nsqd-tcp 8.8).
+
+    Only where storing fails, E_MPUB_FAILED, the first ones may be stored.
+    """
     sizes = map(_SIZE.pack, map(len, bodies))
     payload = b"".join(chain.from_iterable(zip(sizes, bodies, strict=True)))
     head = _SIZE_AND_COUNT.pack(4 + len(payload), len(bodies))

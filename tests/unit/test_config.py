@@ -46,6 +46,12 @@ WRONG: list[tuple[type, dict[str, Any], str]] = [
     (ProducerConfig, {"max_outstanding": 0}, "max_outstanding = 0"),
     (ProducerConfig, {"max_outstanding_bytes": 0}, "max_outstanding_bytes = 0 .* at least 1"),
     (ProducerConfig, {"max_message_size": 0}, "max_message_size = 0"),
+    (
+        ProducerConfig,
+        {"max_batch_size": 2**20 + 7},
+        "max_message_size = 1048576 does not fit into max_batch_size = 1048583: it must be at least 8 less",
+    ),
+    (ProducerConfig, {"max_delay": -1}, "max_delay = -1"),
     (ProducerConfig, {"connection": None}, "connection = None"),
 ]
 
@@ -67,7 +73,8 @@ def test_edges_pass() -> None:
     ConnectionConfig(heartbeat_interval=1, output_buffer_size=-1, output_buffer_timeout=-1, msg_timeout=1)
     ConnectionConfig(sample_rate=99, deflate_level=9, auth_secret=b"bytes")
     ConsumerConfig(max_in_flight=0, concurrency=1, requeue_delay=0, max_backoff_duration=0, drain_timeout=0)
-    ProducerConfig(max_outstanding=1, max_outstanding_bytes=1, reconnect_max_delay=0.1)
+    ProducerConfig(max_outstanding=1, max_outstanding_bytes=1, reconnect_max_delay=0.1, max_delay=0)
+    ProducerConfig(max_message_size=2**20, max_batch_size=2**20 + 8)
 
 
 def test_unknown_options_get_the_nearest_spelling() -> None:

@@ -142,7 +142,7 @@ async def test_a_key_stays_with_its_nsqd_and_keys_spread(fake: ScriptedNsqd) -> 
 
 
 async def test_merged_publishes_of_a_turn_are_one_mpub_per_topic(fake: ScriptedNsqd) -> None:
-    async with producer_of(fake, merge=True, max_batch_size=100) as producer:
+    async with producer_of(fake, merge=True, max_batch_size=100, max_message_size=60) as producer:
         await producer.wait_connected(5)
         await asyncio.gather(
             *(producer.publish("a", b"%d" % number) for number in range(3)),
@@ -314,7 +314,7 @@ def split(body: bytes) -> list[bytes]:
 @pytest.mark.parametrize("limit", [30, 31, 64, 600])
 async def test_publish_many_splits_at_the_servers_limit(fake: ScriptedNsqd, limit: int) -> None:
     bodies = [bytes([number]) * (1 + number % 20) for number in range(60)]
-    async with producer_of(fake, max_batch_size=limit) as producer:
+    async with producer_of(fake, max_batch_size=limit, max_message_size=limit - 8) as producer:
         await producer.publish_many("t", iter(bodies))
         batches = (await fake.session()).bodies[1:]
         assert [body for batch in batches for body in split(batch)] == bodies
@@ -322,6 +322,13 @@ async def test_publish_many_splits_at_the_servers_limit(fake: ScriptedNsqd, limi
         if limit == 600:
             assert len(batches) == 2
         assert producer.stats.published == 60
+
+
+async def test_the_largest_message_fits_into_a_batch(fake: ScriptedNsqd) -> None:
+    """nsqd closes the connection over a batch above its limit, of one message too."""
+    async with producer_of(fake, max_batch_size=40, max_message_size=32) as producer:
+        await producer.publish_many("t", [b"x" * 32] * 3)
+        assert [len(batch) for batch in (await fake.session()).bodies[1:]] == [40] * 3
 
 
 async def test_publish_many_of_nothing_sends_nothing(fake: ScriptedNsqd) -> None:
@@ -334,7 +341,7 @@ async def test_publish_many_of_nothing_sends_nothing(fake: ScriptedNsqd) -> None
 async def test_a_refused_batch_stops_the_rest(fake: ScriptedNsqd) -> None:
     answers = iter([OK, error("E_MPUB_FAILED MPUB failed disk full")])
     fake.answers["MPUB"] = lambda session, line: next(answers)
-    async with producer_of(fake, max_batch_size=20) as producer:
+    async with producer_of(fake, max_batch_size=20, max_message_size=12) as producer:
         with pytest.raises(MpubFailed, match="disk full"):
             await producer.publish_many("t", [b"12345678"] * 4)
         assert len((await fake.session()).lines("MPUB")) == 2
@@ -530,6 +537,7 @@ WRONG_PUBLISHES: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"delay": "5"}, ConfigError, "delay = '5' must be seconds"),
     ({"delay": float("nan")}, ConfigError, "delay = nan must be seconds"),
     ({"delay": 10**12}, ConfigError, "delay = 1000000000000 must be seconds"),
+    ({"delay": 3600.1}, ConfigError, r"delay = 3600\.1 is more than max_delay = 3600: .* -max-req-timeout"),
 ]
 
 
