@@ -16,6 +16,7 @@ from gateways.pipeline.batch import Batch
 from gateways.pipeline.counters import Counters
 from gateways.pipeline.retry import Backoff, Random, RetryPolicy, requeue_delay
 from gateways.pipeline.sink import Fate, Outcome, Sink, SinkGone
+from nsqgw.deadline import within
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +59,6 @@ class Delivery:
         self._held: dict[Batch, None] = {}
         self._empty = asyncio.Event()
         self._empty.set()
-        self._stopping = False
         self.workers: list[asyncio.Task[None]] = []
         self.held_messages = 0
         self.held_bytes = 0
@@ -90,7 +90,6 @@ class Delivery:
 
     async def stop(self) -> None:
         """End the tries under way and give back at once what is still held."""
-        self._stopping = True
         for worker in self.workers:
             worker.cancel()
         await asyncio.gather(*self.workers, return_exceptions=True)
@@ -101,11 +100,10 @@ class Delivery:
     # -- one batch's way
 
     async def _work(self) -> None:
-        # The flag: before Python 3.12 asyncio.wait_for swallows a cancellation that comes with the answer.
-        while not self._stopping:
+        while True:
             batch: Batch | None = await self._queue.get()
             first = True
-            while batch is not None and not self._stopping:
+            while batch is not None:
                 outcome = await self._try_in_turn(batch, first)
                 if outcome is None:
                     self._expire(batch)
@@ -138,7 +136,7 @@ class Delivery:
         started = self._clock()
         self._counters.retries += not first
         try:
-            outcome = await asyncio.wait_for(self._sink.send(batch), self._send_timeout)
+            outcome = await within(self._send_timeout, self._sink.send(batch))
         except SinkGone:
             raise
         except asyncio.TimeoutError:

@@ -16,6 +16,7 @@ from http import HTTPStatus
 from gateways.push.context import Context
 from gateways.push.http import END_OF_HEAD, BadRequest, Request, Response, error_response, parse_request
 from gateways.push.session import Session, tune
+from nsqgw.deadline import within
 from nsqgw.service.listen import bound_address, listen
 
 logger = logging.getLogger(__name__)
@@ -149,7 +150,7 @@ class Front:
         for connection in self._context.connections:
             connection.end()
         with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._context.vacant.wait(), self._context.limits.close_timeout)
+            await within(self._context.limits.close_timeout, self._context.vacant.wait())
         for connection in self._context.connections:
             connection.abort()
         if self._wheel is not None:

@@ -16,6 +16,7 @@ import sys
 from collections.abc import Coroutine, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from nsqgw.deadline import within
 from nsqgw.errors import DeadlineExceeded, NSQError
 
 if TYPE_CHECKING:
@@ -110,7 +111,8 @@ class _Life:
             finally:
                 code = await self._drain() or code
                 if admin is not None:
-                    await _within(admin.close(), ADMIN_TIMEOUT)
+                    with contextlib.suppress(asyncio.TimeoutError):
+                        await within(ADMIN_TIMEOUT, admin.close())
         return code
 
     def ready(self) -> str | None:
@@ -213,8 +215,3 @@ async def _cancel(task: asyncio.Task[None]) -> None:
     await asyncio.wait({task}, timeout=CANCEL_TIMEOUT)
     if task.done() and not task.cancelled() and (error := task.exception()) is not None:
         logger.debug("raised while being cancelled: %r", error)
-
-
-async def _within(work: Coroutine[Any, Any, None], timeout: float) -> None:
-    with contextlib.suppress(asyncio.TimeoutError):
-        await asyncio.wait_for(work, timeout)

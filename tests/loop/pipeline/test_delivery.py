@@ -183,6 +183,22 @@ async def test_stop_gives_back_at_once_what_is_not_confirmed(start: Start) -> No
     assert origin.requeued == [(b"sending", 0.0), (b"waiting", 0.0)]
 
 
+@pytest.mark.parametrize("turns", range(4))
+async def test_a_stop_next_to_the_answer_ends_the_workers(start: Start, turns: int) -> None:
+    origin, answer = RecordingOrigin(), asyncio.get_running_loop().create_future()
+    delivery = start(sink := ScriptedSink(lambda batch: answer))
+    delivery.submit(batch_of(origin, b"sent"))
+    delivery.submit(batch_of(origin, b"waiting"))
+    await eventually_async(lambda: sink.tried)
+    answer.set_result(CONFIRMED)
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    await asyncio.wait_for(delivery.stop(), 10)
+    assert all(worker.done() for worker in delivery.workers)
+    answered = origin.finished + [body for body, _ in origin.requeued]
+    assert sorted(answered) == [b"sent", b"waiting"]
+
+
 async def test_a_sink_that_is_gone_ends_the_delivery_without_finishing(start: Start) -> None:
     origin = RecordingOrigin()
     delivery = start(ScriptedSink(SinkGone("stdout was closed")))
