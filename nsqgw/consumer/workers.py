@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
+_CLOSE_TIMEOUT = 3.0
+"""Seconds a cancelled worker has to end: room for a handler's own cleaning up."""
 
 
 class WorkerPool(Generic[T]):
@@ -41,13 +47,20 @@ class WorkerPool(Generic[T]):
         return items
 
     async def close(self) -> None:
-        """Cancel the workers and wait for them, except for the one that calls this."""
+        """Cancel the workers and wait for them, except for the one that calls this.
+
+        A handler that catches its CancelledError and goes on is waited for only a few seconds.
+        """
         self.closing = True
         self._queue.clear()
         others = self._workers - {asyncio.current_task()}
         for worker in others:
             worker.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
+        if others:
+            _, stubborn = await asyncio.wait(others, timeout=_CLOSE_TIMEOUT)
+            if stubborn:
+                text = "%d handler(s) go on %g s after they were cancelled; they are left behind"
+                logger.warning(text, len(stubborn), _CLOSE_TIMEOUT)
 
     def _wake(self) -> None:
         while self._idle:
