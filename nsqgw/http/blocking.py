@@ -154,6 +154,14 @@ class _HttpConnection(urllib3.connection.HTTPConnection):
 
 
 class _HttpsConnection(urllib3.connection.HTTPSConnection):
+    def connect(self) -> None:
+        # The context verifies what its settings say, IP addresses too; urllib3 before 2 cannot do the latter.
+        urllib3.connection.HTTPConnection.connect(self)
+        assert self.ssl_context is not None
+        name = self.server_hostname or self.host
+        self.sock = self.ssl_context.wrap_socket(self.sock, server_hostname=name)
+        self.is_verified = True
+
     def getresponse(self) -> Any:
         _Deadline.watch(self.sock)
         return super().getresponse()

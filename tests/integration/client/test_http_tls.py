@@ -92,7 +92,6 @@ async def test_certificates_are_verified(
 
 
 @pytest.mark.real
-@pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
 async def test_unless_told_otherwise(ask: Client, start_tls_nsqd: Any) -> None:
     _, https = start_tls_nsqd()
     assert (await ask(f"https://{https}", tls=TlsConfig(verify=False))).version

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 from tornado.netutil import bind_sockets
+from tornado.web import RequestHandler
 
 from harness.raw_server import Script, raw_server
+from harness.web import serving
 from nsqgw.errors import (
     BadAnswer,
     Closed,
@@ -214,6 +216,18 @@ async def test_the_environment_is_left_alone(ask: Ask, monkeypatch: pytest.Monke
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     async with raw_server(answering(with_length(b"OK"))) as server:
         assert await ask(server.address, "ping", timeout=LONG) is None
+
+
+class _Ping(RequestHandler):
+    def get(self) -> None:
+        assert self.request.host.startswith("[::1]:")
+        self.finish("OK")
+
+
+async def test_ipv6(ask: Ask) -> None:
+    async with serving(("/ping", _Ping), host="::1") as address:
+        assert address.startswith("[::1]:")
+        assert await ask(address, "ping", timeout=LONG) is None
 
 
 async def test_the_secrets_arrive(ask: Ask) -> None:
