@@ -34,8 +34,9 @@ class LineSink(abc.ABC):
     async def send(self, batch: Batch) -> Outcome:
         """Write the batch; confirmed once `_write` has returned.
 
-        A write cannot be cancelled. When the pipeline gave up waiting and sends the same batch again, it
-        waits for the write still under way: the batch is not written twice.
+        Cancelled before the write began, it never begins: the batch may go back to nsqd and come again from
+        there. A write under way cannot be stopped. When the pipeline sends the same batch again, that waits
+        for the write: the batch is not written twice.
         """
         assert self._lane is not None, "the sink was not opened"
         write = self._writes.get(batch)
@@ -49,6 +50,10 @@ class LineSink(abc.ABC):
         except OSError as error:
             del self._writes[batch]
             return Outcome(Fate.RETRY, error.strerror or str(error))
+        except asyncio.CancelledError:
+            if self._lane.give_up(write):
+                del self._writes[batch]
+            raise
         return CONFIRMED
 
     async def close(self) -> None:

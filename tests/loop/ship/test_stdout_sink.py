@@ -7,9 +7,12 @@ import os
 
 import pytest
 
+from gateways.pipeline.counters import Counters
+from gateways.pipeline.delivery import Delivery
+from gateways.pipeline.retry import RetryPolicy
 from gateways.pipeline.sink import CONFIRMED, SinkGone
 from gateways.ship.sinks.stdout import StdoutSink
-from harness.pipeline import make_batch
+from harness.pipeline import RecordingOrigin, make_batch
 
 
 async def test_a_closed_pipe_is_the_end() -> None:
@@ -37,6 +40,32 @@ async def test_a_slow_reader_is_waited_for_and_does_not_block_the_loop(blocking:
         received += os.read(reader, 65536)
     assert await asyncio.wait_for(sending, 10) is CONFIRMED
     assert received.split(b"\n")[:-1] == events
+    await sink.close()
+    os.close(reader)
+    os.close(writer)
+
+
+async def test_while_the_reader_stands_still_nothing_piles_up_that_is_written_later() -> None:
+    reader, writer = os.pipe()
+    sink = StdoutSink(writer)
+    await sink.open()
+    origin = RecordingOrigin()
+    policy = RetryPolicy(initial=0.001, cap=0.002, budget=0.2)
+    delivery = Delivery(sink, policy, Counters(), concurrency=3, send_timeout=0.02, on_settled=lambda: None)
+    delivery.start()
+    bodies = [b"%d" % number * 200_000 for number in range(6)]  # each of them more than a pipe holds
+    for body in bodies:
+        delivery.submit(make_batch([body], origin, born=asyncio.get_running_loop().time()))
+    await asyncio.wait_for(delivery.wait_empty(), 10)
+    assert sorted(body for body, _ in origin.requeued) == bodies
+    last = asyncio.create_task(sink.send(make_batch([b"the end"])))
+    received = bytearray()
+    while not received.endswith(b"the end\n"):
+        await asyncio.sleep(0)
+        received += os.read(reader, 65536)
+    assert await last is CONFIRMED
+    assert received.split(b"\n") == [bodies[0], b"the end", b""]  # the write under way could not be stopped
+    await delivery.stop()
     await sink.close()
     os.close(reader)
     os.close(writer)
