@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterable
 
 from nsqgw.config import ProducerConfig
@@ -13,6 +14,8 @@ from nsqgw.connection.replies import Requester
 from nsqgw.errors import Closed, NSQError
 from nsqgw.instrument import Connected, ConnectFailed, Disconnected, Fact, OnFact
 from nsqgw.producer.keys import owner
+
+logger = logging.getLogger(__name__)
 
 
 class Pool:
@@ -30,7 +33,8 @@ class Pool:
         self._turn = 0
         self._changed = asyncio.Event()
         self._closing = False
-        self.problems: dict[str, NSQError] = {}
+        self.problems: dict[str, str] = {}
+        """The last trouble with each address: as text, an exception would hold on to a dead connection."""
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -69,7 +73,11 @@ class Pool:
         """Deliver what was sent and end all connections."""
         self._closing = True
         self._changed.set()
-        await asyncio.gather(*(connection.hang_up() for connection in list(self._alive)))
+        hanging_up = {connection.address: connection.hang_up() for connection in self._alive}
+        ends = await asyncio.gather(*hanging_up.values(), return_exceptions=True)
+        for address, error in zip(hanging_up, ends, strict=True):
+            if isinstance(error, Exception):
+                logger.error("hanging up on %s failed", address, exc_info=error)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -102,5 +110,5 @@ class Pool:
 
     def _report(self, fact: Fact) -> None:
         if isinstance(fact, ConnectFailed | Disconnected) and fact.error is not None:
-            self.problems[fact.address] = fact.error
+            self.problems[fact.address] = str(fact.error)
         self._on_fact(fact)
