@@ -103,6 +103,7 @@ def test_every_python_block_is_run_by_some_test() -> None:
         "publish_many",
         "import LookupdHttp",
         "def test_round_trip",
+        "expose_stats",
     ]
     assert [len([words for words in tested if words in block]) for block in blocks("python")] == [1] * len(
         tested
@@ -114,6 +115,18 @@ def test_consuming_with_a_handler(nsqd: Any, spawn: Any) -> None:
     code = python_block("async def handle").replace("127.0.0.1:4150", nsqd.tcp_address)
     _, output = spawn(sys.executable, "-u", "-c", code)
     eventually(lambda: "events 1 b'hello'" in output.read_text(), what="the handler's line")
+
+
+def test_metrics_of_a_consumer(nsqd: Any, spawn: Any) -> None:
+    publish(nsqd, b"hello")
+    port = str(free_port())
+    code = python_block("expose_stats").replace("127.0.0.1:4150", nsqd.tcp_address).replace("9100", port)
+    _, output = spawn(sys.executable, "-u", "-c", code)
+    eventually(lambda: "b'hello'" in output.read_text(), what="the handler's line")
+    finished = 'nsqgw_consumer_messages_finished_total{channel="archive",topic="events"} 1.0'
+    url = f"http://127.0.0.1:{port}/metrics"
+    eventually(lambda: finished in requests.get(url, timeout=5).text, what="the message counted")
+    assert 'nsqgw_facts_total{channel="archive",kind="connected"' in requests.get(url, timeout=5).text
 
 
 @pytest.mark.parametrize("words", ["await message.finish()", "consumer.batches"])
