@@ -86,7 +86,7 @@ def parse_destination(text: str) -> FileSettings | StdoutSettings | HttpSettings
         return FileSettings(path=rest)
     if kind in ("http", "https"):
         return HttpSettings(url=_checked_url(text))
-    shown = mask_url(text) if "://" in text else text
+    shown = mask_url(text) if "//" in text or "@" in text else text
     raise ConfigError(f"destination {shown!r} is not known: it must be one of {KNOWN}")
 
 
@@ -98,6 +98,6 @@ def _checked_url(url: str) -> str:
         usable = False
     if not usable or any(character.isspace() for character in url):
         raise ConfigError(
-            f"destination {url!r} is no complete URL: write one such as https://logs.example.com/in"
+            f"destination {mask_url(url)!r} is no complete URL: write one such as https://logs.example.com/in"
         )
     return url

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from typing import NamedTuple
-from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from nsqgw.errors import ConfigError
 
@@ -26,7 +25,13 @@ _SIZE_UNITS |= {f"{letter}b": 1000**power for power, letter in enumerate("kmgt",
 _SIZE_UNITS |= {f"{letter}ib": 1024**power for power, letter in enumerate("kmgt", 1)}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([a-zA-Z]*)", re.ASCII)
 
-_RANDOM_SEGMENT = re.compile(r"(?=.*\d)[A-Za-z0-9_=-]{20,}")  # a token in a URL's path, as Loggly wants it
+_URL = re.compile(
+    r"(?P<start>(?:[a-zA-Z][a-zA-Z0-9+.-]*:)?//|)"
+    r"(?:(?P<user>[^/?#]*)@)?"
+    r"(?P<host>(?:\[[^\]/?#]*\]?|[^:/?#]*)(?::[0-9]*(?=[/?#]|$))?)"
+    r"(?P<rest>.*)",
+    re.DOTALL,
+)
 
 
 class Address(NamedTuple):
@@ -82,13 +87,12 @@ def parse_size(text: str) -> int:
 
 
 def mask_url(url: str) -> str:
-    """`url` fit for logs: passwords, query values and random-looking path segments are replaced."""
-    parts = urlsplit(url)
-    user, at, host = parts.netloc.rpartition("@")
-    if at:
-        user = user.partition(":")[0] + (f":{MASK}" if ":" in user else "")
-    path = "/".join(
-        MASK if _RANDOM_SEGMENT.fullmatch(segment) else segment for segment in parts.path.split("/")
-    )
-    query = "&".join(f"{key}={MASK}" for key, _ in parse_qsl(parts.query, keep_blank_values=True))
-    return urlunsplit((parts.scheme, f"{user}{at}{host}", path, query, ""))
+    """What of `url` is fit for logs: scheme, host and port; the rest is where credentials and tokens stand.
+
+    Takes any text, since mistyped URLs contain secrets, too.
+    """
+    match = _URL.fullmatch(url)
+    assert match is not None, "the pattern takes everything"
+    user = f"{MASK}@" if match["user"] is not None else ""
+    rest = match["rest"] if match["rest"] in ("", "/") else f"/{MASK}"
+    return f"{match['start']}{user}{match['host']}{rest}"

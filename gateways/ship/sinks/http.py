@@ -5,13 +5,15 @@ Redirects are not followed and certificates are verified. What an answer means s
 
 from __future__ import annotations
 
+import logging
 import ssl
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
+from http.client import responses
 from urllib.parse import urlsplit
 
-from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest, HTTPResponse
+from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 
 from gateways.pipeline.batch import Batch
 from gateways.pipeline.sink import CONFIRMED, Fate, Outcome
@@ -19,6 +21,8 @@ from gateways.ship.sinks.ndjson import ndjson_line
 from nsqgw.config import USER_AGENT
 from nsqgw.message import Message
 from nsqgw.service.settings import mask_url
+
+logger = logging.getLogger(__name__)
 
 CONTENT_TYPE = "application/x-ndjson"
 
@@ -79,7 +83,12 @@ class HttpSink:
             return Outcome(Fate.BLOCKED, f"its certificate is not accepted: {error.verify_message}")
         except (HTTPClientError, OSError) as error:
             return Outcome(Fate.RETRY, _cause(error))
-        return _classify_response(response, bytes(beginning))
+        outcome = classify(response.code, response.headers)
+        if outcome is not CONFIRMED and beginning:
+            # It may repeat what was sent, credentials too: no part of the reason, which everybody sees.
+            text = " ".join(beginning.decode("utf-8", "replace").split())
+            logger.debug("%s: %s, and says: %s", self.describe(), outcome.reason, text)
+        return outcome
 
     async def close(self) -> None:
         """Cut the requests under way."""
@@ -90,15 +99,15 @@ class HttpSink:
         return mask_url(self._url)
 
 
-def classify(status: int, headers: Mapping[str, str], text: str = "") -> Outcome:
-    """What an answer means for the whole batch; `text` is the beginning of its body.
+def classify(status: int, headers: Mapping[str, str]) -> Outcome:
+    """What an answer means for the whole batch.
 
     2xx is confirmed; 408, 425, 429 and the passing 5xx are tried again; 400, 413 and 422 refuse the data; all
     others (credentials, wrong URL, redirects) need a person.
     """
     if 200 <= status < 300:
         return CONFIRMED
-    reason = f"HTTP {status} {text}".rstrip()
+    reason = f"HTTP {status} {responses.get(status, '')}".rstrip()
     if 300 <= status < 400:
         reason = f"HTTP {status} redirects to {mask_url(headers.get('Location', 'nowhere'))}, not followed"
     if status in _RETRY_STATUS:
@@ -120,11 +129,6 @@ def retry_after(value: str | None, now: float) -> float | None:
         return max(0.0, parsedate_to_datetime(value).timestamp() - now)
     except (ValueError, OverflowError):
         return None
-
-
-def _classify_response(response: HTTPResponse, beginning: bytes) -> Outcome:
-    text = " ".join(beginning.decode("utf-8", "replace").split())
-    return classify(response.code, response.headers, text)
 
 
 def _cause(error: Exception) -> str:

@@ -23,7 +23,7 @@ def test_the_known_kinds() -> None:
     assert parse_destination("https://h/x") == HttpSettings(url="https://h/x")
 
 
-@pytest.mark.parametrize("text", ["", "ftp://host/x", "out.ndjson", "stdout:", "loggly", "FILE:x"])
+@pytest.mark.parametrize("text", ["", "ftp:x", "ftp://host", "out.ndjson", "stdout:", "loggly", "FILE:x"])
 def test_an_unknown_kind_lists_the_known_ones(text: str) -> None:
     with pytest.raises(ConfigError) as caught:
         parse_destination(text)
@@ -34,7 +34,7 @@ def test_an_unknown_kind_lists_the_known_ones(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["http:", "http://", "https:///x", "http://host:port/", "http://a b/", "http://[::1"]
+    "text", ["http:", "http://", "https:///", "http://host:0/", "http://a b/", "http://[::1"]
 )
 def test_an_incomplete_url_is_named(text: str) -> None:
     with pytest.raises(ConfigError, match="is no complete URL") as caught:
@@ -48,4 +48,24 @@ def test_a_file_needs_a_name() -> None:
 
 
 def test_secrets_are_not_shown() -> None:
-    assert parse_destination("https://u:secret@h/x?token=t").shown() == "https://u:***@h/x?token=***"
+    assert parse_destination("https://u:secret@h/x?token=t").shown() == "https://***@h/***"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://me:secret@/in",
+        "https://me:secret@host:port/in",
+        "https://me:secret/@host/in",
+        "http://host:secret/",
+        "https://ho st/services/secret",
+        "HTTPS://me:secret@host/in",
+        "https//me:secret@host/in",
+        "splunk://host/in?secret",
+    ],
+)
+def test_a_mistyped_url_with_a_secret_is_named_without_it(text: str) -> None:
+    with pytest.raises(ConfigError, match="destination") as caught:
+        parse_destination(text)
+    assert "secret" not in str(caught.value)
+    assert "***" in str(caught.value)

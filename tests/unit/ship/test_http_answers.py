@@ -25,14 +25,19 @@ def test_2xx_confirms(status: int) -> None:
 )
 def test_the_classes_of_failures(fate: Fate, statuses: list[int]) -> None:
     for status in statuses:
-        outcome = classify(status, {}, "some text")
+        outcome = classify(status, {})
         assert (status, outcome.fate) == (status, fate)
         assert str(status) in outcome.reason
 
 
 def test_a_redirect_is_reported_with_its_target_masked() -> None:
     outcome = classify(302, {"Location": "https://elsewhere/in?token=abc"})
-    assert outcome.reason == "HTTP 302 redirects to https://elsewhere/in?token=***, not followed"
+    assert outcome.reason == "HTTP 302 redirects to https://elsewhere/***, not followed"
+
+
+def test_the_reason_is_the_status_in_words() -> None:
+    assert classify(503, {}).reason == "HTTP 503 Service Unavailable"
+    assert classify(599, {}).reason == "HTTP 599"
 
 
 def test_retry_after_comes_with_the_outcome() -> None:
