@@ -6,7 +6,6 @@ the spool is older than what is in memory, and `done` is always about the oldest
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections import deque
@@ -14,9 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
+from nsqgw.log_handler.complaint import complain
 from nsqgw.log_handler.spool import Spool
-
-logger = logging.getLogger(__name__)
 
 _OVERHEAD = 128
 """Bytes of memory counted for a record besides its body."""
@@ -47,6 +45,8 @@ class Backlog:
     ) -> None:
         self.dropped = 0
         self.confirmed = 0
+        self.spooled = 0
+        """Bytes in the spool that are not confirmed."""
         self.half = (max_bytes + 1) // 2
         self._max_bytes = max_bytes
         self._tell_dropped = tell_dropped
@@ -95,16 +95,12 @@ class Backlog:
         """Records in memory."""
         return len(self._memory)
 
-    @property
-    def spooled(self) -> int:
-        """Bytes in the spool that are not confirmed."""
-        return self._spool.pending if self._spool is not None else 0
-
     # -- for the thread that delivers
 
     def use_spool(self, spool: Spool | None) -> None:
         """From now on there is this spool."""
         self._spool = spool
+        self._measure()
 
     def leave_spool(self) -> None:
         """From now on there is none; its records stay in it."""
@@ -127,8 +123,11 @@ class Backlog:
 
     def peek(self, max_messages: int, max_bytes: int) -> list[bytes]:
         """The oldest records, one at least when there are any."""
-        if self._spool is not None and (bodies := self._spool.peek(max_messages, max_bytes)):
-            return bodies
+        if self._spool is not None:
+            bodies = self._spool.peek(max_messages, max_bytes)
+            self._measure()
+            if bodies:
+                return bodies
         with self._left:
             oldest = [body for _, body in islice(self._memory, max_messages)]
         total = 0
@@ -160,6 +159,7 @@ class Backlog:
             self.tell_spool_failed(error)
         else:
             self._spool_failed = False
+            self._measure()
             self._forget(moved)
 
     def close(self) -> None:
@@ -173,7 +173,7 @@ class Backlog:
             self._memory.clear()
             self._left.notify_all()
         if lost:
-            logger.warning("%d log records were not published, nsqd did not take them in time", lost)
+            complain(f"{lost} records were not published and are lost: nsqd did not take them in time")
         if self._spool is not None:
             if untold + lost:
                 try:
@@ -185,12 +185,17 @@ class Backlog:
     def tell_spool_failed(self, error: OSError) -> None:
         """The spool cannot be used at the moment."""
         if not self._spool_failed:  # once, not with each try
-            logger.warning("the spool of log records cannot be used: %s", error)
+            complain(f"the spool cannot be used: {error}")
         self._spool_failed = True
 
     def _remove(self, bodies: Sequence[bytes]) -> None:
         spooled = self._spool.done(bodies) if self._spool is not None else 0
+        self._measure()
         self._forget(len(bodies) - spooled)
+
+    def _measure(self) -> None:
+        # Kept as a number, since other threads read it.
+        self.spooled = self._spool.pending if self._spool is not None else 0
 
     def _forget(self, count: int) -> None:
         """The oldest `count` records in memory are confirmed or spooled."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -13,9 +12,8 @@ from dataclasses import dataclass
 from nsqgw.deadline import within
 from nsqgw.errors import BadBody, BadMessage, Closed, MessageTooBig, NSQError
 from nsqgw.log_handler.backlog import Backlog, Waiting
+from nsqgw.log_handler.complaint import complain
 from nsqgw.producer import Producer
-
-logger = logging.getLogger(__name__)
 
 SPOOL_AFTER = 1.0
 """A batch unconfirmed for so many seconds means that nsqd is away: what is in memory goes to the spool."""
@@ -101,7 +99,7 @@ class Delivery:
         """Find the record that is too large for this nsqd by ever smaller batches; that one is lost."""
         self._at_once = max(1, len(batch) // 2)
         if len(batch) == 1:
-            logger.warning("a log record of %d bytes is lost, nsqd refuses it: %s", len(batch[0]), error)
+            complain(f"a record of {len(batch[0])} bytes is lost, nsqd refuses it: {error}")
             self._backlog.refused(batch[0])
 
     @contextlib.contextmanager

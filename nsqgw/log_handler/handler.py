@@ -18,6 +18,7 @@ from nsqgw.connection.address import address_list
 from nsqgw.errors import Closed, ConfigError, MessageTooBig
 from nsqgw.instrument import OnFact, to_logging
 from nsqgw.log_handler.backlog import Backlog
+from nsqgw.log_handler.complaint import complain
 from nsqgw.log_handler.delivery import BatchLimits, Delivery
 from nsqgw.log_handler.formatter import JsonFormatter
 from nsqgw.log_handler.spool import Spool
@@ -25,8 +26,6 @@ from nsqgw.producer import Producer
 from nsqgw.producer.shared import default_addresses
 from nsqgw.producer.thread import ProducerThread
 from nsqgw.protocol.names import check_topic
-
-logger = logging.getLogger(__name__)
 
 _OWN = "nsqgw"
 _END_TIMEOUT = 2.0
@@ -56,8 +55,8 @@ class NsqHandler(logging.Handler):
     config, on_fact, options  as for `Producer`
 
     Delivery is at least once, in the order of logging. A record that finds memory full is dropped: without
-    a spool, when nsqd is away for long; with one, when that is full, too. How many those were is told in a
-    record at the place where they are missing, and by `stats`.
+    a spool, when nsqd is away for long; with one, when that is full, too, or the disk cannot keep up. How
+    many those were is told in a record at the place where they are missing, and by `stats`.
 
     Records are formatted as `JsonFormatter` does, unless another formatter is set. Those of nsqgw itself
     (loggers `nsqgw` and below) and of the publishing thread are left out: each might cause the next.
@@ -195,9 +194,7 @@ class NsqHandler(logging.Handler):
     def _tell_closed(self) -> None:
         if not self._told_closed:
             self._told_closed = True
-            logger.warning(
-                "records for topic %s came after their handler was closed; they are lost", self.topic
-            )
+            complain(f"records for topic {self.topic} come after their handler was closed, and are lost")
 
 
 class _Life:
@@ -257,7 +254,7 @@ class _Life:
 
 def _tell_failure(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
-        logger.error("log records are not published any more", exc_info=error)
+        complain(f"records are not published any more: {error!r}")
 
 
 def _check_positive(**settings: float) -> None:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import logging
 import os
 import re
 import struct
@@ -24,7 +23,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
-logger = logging.getLogger(__name__)
+from nsqgw.log_handler.complaint import complain
 
 _head = struct.Struct(">II")
 _SEGMENT = re.compile(r"(\d{8,})\.spool", re.ASCII)
@@ -48,9 +47,9 @@ class Slot:
 
     def __init__(self, path: Path, lock: int, segment_size: int) -> None:
         self.path = path
-        self._lock = lock
         self._segment_size = segment_size
         self._position = os.open(path / "position", os.O_RDWR | os.O_CREAT, 0o600)
+        self._descriptors = [self._position, lock]
         self._file: BinaryIO | None = None
         found = sorted(
             (int(name[1]), entry) for entry in path.iterdir() if (name := _SEGMENT.fullmatch(entry.name))
@@ -110,8 +109,8 @@ class Slot:
             if bodies:
                 return bodies
             if self._done < segment.size:
-                text = "%s: the last %d bytes are no whole record, as after a crash, and are left out"
-                logger.warning(text, segment.path, segment.size - self._done)
+                rest = segment.size - self._done
+                complain(f"{segment.path}: the last {rest} bytes are no whole record, as after a crash")
             self._delete_oldest()
         return []
 
@@ -128,12 +127,12 @@ class Slot:
                 os.pwrite(self._position, position, 0)
 
     def close(self) -> None:
-        """Let another process have it."""
+        """Let another process have it; calling it again does nothing."""
         if self._file is not None:
             self._file.close()
             self._file = None
-        os.close(self._position)
-        os.close(self._lock)
+        while self._descriptors:
+            os.close(self._descriptors.pop())
 
     def _begin_segment(self) -> None:
         if self._file is not None:

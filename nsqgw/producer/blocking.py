@@ -104,16 +104,22 @@ class BlockingProducer:
     # -- publishing
 
     def publish(
-        self, topic: str, body: bytes, delay: float | None = None, timeout: float | None = None
+        self,
+        topic: str,
+        body: bytes,
+        delay: float | None = None,
+        timeout: float | None = None,
+        *,
+        key: bytes | None = None,
     ) -> None:
         """Publish one message and wait for nsqd's confirmation; errors as from `Producer.publish`.
 
-        With `delay` it is delivered after so many seconds. `timeout` in seconds replaces
-        `publish_timeout`. Interrupted (KeyboardInterrupt), the message may be published or not.
+        With `delay` it is delivered after so many seconds. `timeout` in seconds replaces `publish_timeout`.
+        Messages with the same `key` go to the same nsqd while it lives. Interrupted (KeyboardInterrupt), the message may be published or not.
         """
         run = self._run()
         run.forbid_inside()
-        run.publish_soon(topic, body, delay, timeout).result()
+        run.publish_soon(topic, body, delay, timeout, key).result()
 
     def publish_many(self, topic: str, bodies: Iterable[bytes], timeout: float | None = None) -> None:
         """Publish messages in as few commands as nsqd's limit allows; see `Producer.publish_many`."""
@@ -121,14 +127,20 @@ class BlockingProducer:
         self._run().wait(lambda producer: producer.publish_many(topic, messages, timeout=timeout))
 
     def publish_soon(
-        self, topic: str, body: bytes, delay: float | None = None, timeout: float | None = None
+        self,
+        topic: str,
+        body: bytes,
+        delay: float | None = None,
+        timeout: float | None = None,
+        *,
+        key: bytes | None = None,
     ) -> Future[None]:
         """Publish one message; the future is done when nsqd has confirmed, and fails as `publish` would.
 
         It waits only while `max_outstanding` messages or `max_outstanding_bytes` are unanswered, and raises
         PublishError when that takes longer than the time-out. All other errors are the future's.
         """
-        return self._run().publish_soon(topic, body, delay, timeout)
+        return self._run().publish_soon(topic, body, delay, timeout, key)
 
     def _run(self) -> _Run:
         """This process's run."""
@@ -197,7 +209,7 @@ class _Run:
         thread.submit(step).result()
 
     def publish_soon(
-        self, topic: str, body: bytes, delay: float | None, timeout: float | None
+        self, topic: str, body: bytes, delay: float | None, timeout: float | None, key: bytes | None
     ) -> Future[None]:
         body = _frozen(body)
         size = len(body) if type(body) is bytes else 0
@@ -205,7 +217,7 @@ class _Run:
         timeout = self._enter(size, timeout)
         try:
             future = thread.submit(
-                lambda producer: producer.publish_soon(topic, body, delay=delay, timeout=timeout)
+                lambda producer: producer.publish_soon(topic, body, delay=delay, timeout=timeout, key=key)
             )
             with self._room:
                 self._under_way.add(future)
