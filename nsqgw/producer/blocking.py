@@ -115,7 +115,8 @@ class BlockingProducer:
         """Publish one message and wait for nsqd's confirmation; errors as from `Producer.publish`.
 
         With `delay` it is delivered after so many seconds. `timeout` in seconds replaces `publish_timeout`.
-        Messages with the same `key` go to the same nsqd while it lives. Interrupted (KeyboardInterrupt), the message may be published or not.
+        Messages with the same `key` go to the same nsqd while it lives. Interrupted
+        (KeyboardInterrupt), the message may be published or not.
         """
         run = self._run()
         run.forbid_inside()

@@ -101,6 +101,7 @@ def test_every_python_block_is_run_by_some_test() -> None:
         "await message.finish()",
         "consumer.batches",
         "publish_many",
+        "import BlockingProducer",
         "import LookupdHttp",
         "def test_round_trip",
         "expose_stats",
@@ -160,6 +161,16 @@ def test_asking_by_http(nsq_cluster: Any, spawn: Any) -> None:
     process, output = spawn(sys.executable, "-c", code)
     assert process.wait(30) == 0, output.read_text()
     assert output.read_text() == "events 2\n"
+
+
+def test_publishing_and_logging_without_a_loop(nsqd: Any, spawn: Any) -> None:
+    code = python_block("import BlockingProducer").replace("127.0.0.1:4150", nsqd.tcp_address)
+    environment = f"import os\nos.environ['NSQD_TCP_ADDRESS'] = {nsqd.tcp_address!r}\n"
+    process, output = spawn(sys.executable, "-c", environment + code)
+    assert process.wait(30) == 0, output.read_text()
+    stats = requests.get(f"http://{nsqd.http_address}/stats?format=json", timeout=5).json()
+    counts = {topic["topic_name"]: topic["message_count"] for topic in stats["topics"]}
+    assert counts == {"events": 3, "logs": 1}
 
 
 def test_the_fixture(tmp_path: Path) -> None:
