@@ -54,6 +54,9 @@ async def connect(address: str, config: ConnectionConfig) -> Connection:
         raise ConnectionFailed(text) from error
     except StreamClosedError as error:
         raise ConnectionFailed(f"{address}: closed the connection during the handshake") from error
+    except OSError as error:  # of TLS 1.3, which tells only behind its handshake that a certificate is missing
+        stream.close()
+        raise ConnectionFailed(f"{address}: {error.strerror or error}") from error
     except ProtocolError as error:
         stream.close()
         raise _told(address, error) from error
@@ -195,6 +198,9 @@ class Connection:
                 else self._hung_up()
             )
             raise self._reason or ConnectionClosed(text) from error
+        except OSError as error:  # what TLS reports in place of data
+            self._reason = self._reason or ConnectionClosed(f"{self.address}: {error.strerror or error}")
+            raise self._reason from error
         except ProtocolError as error:
             self._reason = self._reason or _told(self.address, error)
             raise self._reason from error

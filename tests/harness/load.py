@@ -63,6 +63,10 @@ class Load:
         """Begin; returns when messages arrive."""
         await self.consumer.start()
         await self.producer.start()
+        await self.start_publishing()
+
+    async def start_publishing(self) -> None:
+        """The same for clients that run already."""
         await self.consumer.wait_connected(CARRY_ON)
         self._publishing = [asyncio.create_task(self._publish()) for _ in range(PUBLISHERS)]
         await self.goes_on()
@@ -92,9 +96,7 @@ class Load:
 
     async def settle(self) -> None:
         """No publish is under way any more; what was promised of each is checked."""
-        for task in self._publishing:
-            task.cancel()
-        await asyncio.gather(*self._publishing, return_exceptions=True)
+        await self.stop_publishing()
         missing = [number for number in self.confirmed if number not in self.seen]
         await eventually_async(
             lambda: not [number for number in missing if number not in self.seen], CARRY_ON, "all arrives"
@@ -102,6 +104,12 @@ class Load:
         assert self.refused.isdisjoint(self.seen), "delivered though the producer said it was not accepted"
         twice = [number for number, count in self.first.items() if count > 1]
         assert not twice, f"published more than once: {twice[:10]}"
+
+    async def stop_publishing(self) -> None:
+        """End what is under way, whatever becomes of it."""
+        for task in self._publishing:
+            task.cancel()
+        await asyncio.gather(*self._publishing, return_exceptions=True)
 
     async def _publish(self) -> None:
         while True:
@@ -139,6 +147,4 @@ async def under_load(
     finally:
         await load.producer.stop(0.0)
         await load.consumer.stop(0.0)
-        for task in load._publishing:
-            task.cancel()
-        await asyncio.gather(*load._publishing, return_exceptions=True)
+        await load.stop_publishing()
