@@ -40,7 +40,7 @@ def count_facts(registry: CollectorRegistry, *, addresses: bool = False) -> OnFa
 
     def count(fact: Fact) -> None:
         labels = labels_of(fact)
-        counter.labels(*labels, address_of(fact)).inc() if addresses else counter.labels(*labels).inc()
+        counter.labels(*labels, *([address_of(fact)] if addresses else ())).inc()
 
     return count
 
@@ -56,8 +56,19 @@ def expose_stats(*clients: Consumer | Publishing, registry: CollectorRegistry) -
     return exposed
 
 
-def client_metrics(clients: Clients) -> Iterable[Metric]:
-    """The metrics of all clients as they stand, for a collector of one's own."""
+class _StatsCollector(Collector):
+    def __init__(self, clients: Clients) -> None:
+        self._clients = clients
+
+    def collect(self) -> Iterable[Metric]:
+        return _metrics(self._clients)
+
+    def describe(self) -> Iterable[Metric]:
+        """What the registry checks names by, so that the same metrics are not registered twice."""
+        return _metrics(Clients())
+
+
+def _metrics(clients: Clients) -> Iterable[Metric]:
     consumers = clients.consumers()
     for consumed in CONSUMER_FIGURES:
         family = _family("nsqgw_consumer_", consumed, ("topic", "channel"))
@@ -70,18 +81,6 @@ def client_metrics(clients: Clients) -> Iterable[Metric]:
         if producers:
             family.add_metric((), total(produced, producers))
         yield family
-
-
-class _StatsCollector(Collector):
-    def __init__(self, clients: Clients) -> None:
-        self._clients = clients
-
-    def collect(self) -> Iterable[Metric]:
-        return client_metrics(self._clients)
-
-    def describe(self) -> Iterable[Metric]:
-        """What the registry checks names by, so that the same metrics are not registered twice."""
-        return client_metrics(Clients())
 
 
 def _family(prefix: str, figure: Figure[S], labels: Sequence[str]) -> CounterMetricFamily | GaugeMetricFamily:
