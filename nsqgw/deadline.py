@@ -26,21 +26,18 @@ else:
         """The result of `step`, or asyncio.TimeoutError after `seconds`; None waits for ever."""
         if seconds is None:
             return await step
-        task = asyncio.current_task()
-        assert task is not None
-        expired = False
-
-        def expire() -> None:
-            nonlocal expired
-            expired = True
-            task.cancel()
-
-        timer = asyncio.get_running_loop().call_later(seconds, expire)
+        # A task of its own: cancelling ourselves could not be told from being cancelled by our owner.
+        inner = asyncio.ensure_future(step)
         try:
-            return await step
+            await asyncio.wait({inner}, timeout=seconds)
+            expired = not inner.done()
         except asyncio.CancelledError:
-            if expired:
-                raise asyncio.TimeoutError from None
+            inner.cancel()
+            await asyncio.wait({inner})
             raise
-        finally:
-            timer.cancel()
+        if expired:
+            inner.cancel()
+            await asyncio.wait({inner})
+            if inner.cancelled():
+                raise asyncio.TimeoutError
+        return inner.result()

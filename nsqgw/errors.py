@@ -14,8 +14,7 @@ NSQError
 │   └── Unprocessed                it is known: nsqd did not come to this command
 ├── DeadlineExceeded (TimeoutError)
 ├── MessageError
-│   ├── AlreadyAnswered            finish or requeue was called on an answered message
-│   └── MessageGone                its connection is closed, nsqd will deliver the message again
+│   └── AlreadyAnswered            finish or requeue was called on an answered message
 ├── PublishError                   a message was not accepted, and it is certain that it was not
 │   ├── MessageTooBig (ValueError) found before sending
 │   └── NotConnected               no nsqd could be reached within the deadline
@@ -78,10 +77,6 @@ class MessageError(NSQError):
 
 class AlreadyAnswered(MessageError):
     """The message was finished or requeued before; nothing was sent."""
-
-
-class MessageGone(MessageError):
-    """The message's connection is closed; nsqd delivers it again after its time-out."""
 
 
 class PublishError(NSQError):

@@ -12,8 +12,9 @@ from nsqgw.protocol.delays import check_delay
 class Origin(Protocol):
     """Where a message came from, and where its answers go.
 
-    One origin serves all messages of a read. Each method raises MessageGone when the connection
-    is closed; none of them waits.
+    One origin serves all messages of a read. Each method says whether the answer is on its way; it is
+    not when nsqd delivers the message again anyway, because the connection is closed or its time is up.
+    None of them waits.
     """
 
     @property
@@ -23,27 +24,41 @@ class Origin(Protocol):
     @property
     def nsqd_address(self) -> str: ...
 
-    def finish(self, message: Message) -> None:
+    def finish(self, message: Message) -> bool:
         """Send FIN."""
 
-    def requeue(self, message: Message, delay: float | None, backoff: bool) -> None:
+    def requeue(self, message: Message, delay: float | None, backoff: bool) -> bool:
         """Send REQ; `delay` in seconds, None for the consumer's rule."""
 
-    def touch(self, message: Message) -> None:
+    def touch(self, message: Message) -> bool:
         """Send TOUCH."""
 
 
-class Sent:
-    """What an answer returns: nothing to wait for, but `await message.finish()` reads well and works."""
+class Answer:
+    """What answering a message returns: true when the answer is on its way to nsqd.
 
-    __slots__ = ()
+    It is false when the message's connection is closed or its time is up: nsqd delivers it again, whatever
+    is answered. There is nothing to wait for, but `await message.finish()` reads well and works.
+    """
 
-    def __await__(self) -> Generator[None, None, None]:
-        return
-        yield
+    __slots__ = ("sent",)
+
+    def __init__(self, sent: bool) -> None:
+        self.sent = sent
+
+    def __bool__(self) -> bool:
+        return self.sent
+
+    def __await__(self) -> Generator[None, None, bool]:
+        yield from ()
+        return self.sent
+
+    def __repr__(self) -> str:
+        return "<Answer sent>" if self.sent else "<Answer not sent: nsqd delivers the message again>"
 
 
-SENT = Sent()
+SENT = Answer(True)
+GONE = Answer(False)
 
 
 class Message:
@@ -85,40 +100,37 @@ class Message:
         """The nsqd that delivered it, as `host:port`."""
         return self.origin.nsqd_address
 
-    def finish(self) -> Sent:
+    def finish(self) -> Answer:
         """Tell nsqd that the message is done with (FIN).
 
-        Raises AlreadyAnswered, or MessageGone when its connection is closed.
+        The result is false when nsqd delivers it again anyway, see `Answer`. Raises AlreadyAnswered.
         """
         if self.answered:
             raise AlreadyAnswered(f"{self} was answered before")
-        self.origin.finish(self)
-        return SENT
+        return SENT if self.origin.finish(self) else GONE
 
-    def requeue(self, delay: float | None = None, *, backoff: bool = True) -> Sent:
+    def requeue(self, delay: float | None = None, *, backoff: bool = True) -> Answer:
         """Give the message back, to come again after `delay` seconds (REQ).
 
         Without `delay` it is the consumer's `requeue_delay` times the attempts so far; 0 means at once.
         With `backoff` the consumer takes this as a failure and slows down. nsqd shortens delays
-        above its own limit (one hour by default). Raises as `finish` does, and ConfigError for a
-        delay that is none.
+        above its own limit (one hour by default). As `finish` otherwise; ConfigError for a delay that is
+        none.
         """
         if self.answered:
             raise AlreadyAnswered(f"{self} was answered before")
         if delay is not None:
             check_delay(delay)
-        self.origin.requeue(self, delay, backoff)
-        return SENT
+        return SENT if self.origin.requeue(self, delay, backoff) else GONE
 
-    def touch(self) -> Sent:
+    def touch(self) -> Answer:
         """Ask for more time: the message's time-out starts again (TOUCH), up to nsqd's hard limit.
 
-        Raises as `finish` does.
+        As `finish` otherwise.
         """
         if self.answered:
             raise AlreadyAnswered(f"{self} was answered before")
-        self.origin.touch(self)
-        return SENT
+        return SENT if self.origin.touch(self) else GONE
 
     def __str__(self) -> str:
         return f"message {self._shown_id}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from gateways.pipeline.counters import Counters
-from nsqgw.errors import MessageError
 from nsqgw.message import Message
 
 
@@ -13,12 +12,10 @@ def finish(messages: Iterable[Message], counters: Counters) -> None:
     """Finish messages that the sink has confirmed."""
     for message in messages:
         stream = (message.topic, message.channel)
-        try:
-            message.finish()
-        except MessageError:
-            counters.late[stream] += 1
-        else:
+        if message.finish():
             counters.finished[stream] += 1
+        else:
+            counters.late[stream] += 1
 
 
 def requeue(
@@ -30,9 +27,7 @@ def requeue(
     """
     for message in messages:
         stream = (message.topic, message.channel)
-        try:
-            message.requeue(delay(message), backoff=False)
-        except MessageError:
-            counters.late[stream] += 1
-        else:
+        if message.requeue(delay(message), backoff=False):
             counters.requeued[stream, reason] += 1
+        else:
+            counters.late[stream] += 1

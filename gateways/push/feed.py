@@ -12,7 +12,6 @@ import logging
 
 from gateways.push.hub import Hub
 from nsqgw import Consumer
-from nsqgw.errors import MessageGone
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +54,7 @@ class Feed:
         async for burst in bursts:
             for _ in self._hub.fan_out(topic, [message.body for message in burst]):
                 await asyncio.sleep(0)
-            try:
-                burst.finish()
-            except MessageGone as gone:
-                logger.warning("topic %s: %s; browsers may see them twice", topic, gone)
+            if not burst.finish():
+                logger.warning(
+                    "topic %s: a lost connection's messages come again, browsers see them twice", topic
+                )

@@ -54,7 +54,7 @@ def address_list(name: str, value: Iterable[str]) -> tuple[str, ...]:
     return tuple(value)
 
 
-def tell_problems(addresses: Iterable[str], problems: Mapping[str, Exception]) -> str:
+def tell_problems(addresses: Iterable[str], problems: Mapping[str, str | Exception]) -> str:
     """Each address and what went wrong there, on one line."""
     told = []
     for address in dict.fromkeys([*addresses, *problems]):

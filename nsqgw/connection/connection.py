@@ -35,6 +35,9 @@ _GATHER_ABOVE = 256
 _GATHER_BELOW = 8192
 _GATHER_TIME = 0.001
 
+_LONGEST_TURN = 0.01
+"""Seconds after which a connection that is never out of data lets the rest of the loop run."""
+
 
 async def connect(address: str, config: ConnectionConfig) -> Connection:
     """A connection past its handshake.
@@ -54,7 +57,9 @@ async def connect(address: str, config: ConnectionConfig) -> Connection:
         raise ConnectionFailed(text) from error
     except StreamClosedError as error:
         raise ConnectionFailed(f"{address}: closed the connection during the handshake") from error
-    except OSError as error:  # of TLS 1.3, which tells only behind its handshake that a certificate is missing
+    except (
+        OSError
+    ) as error:  # of TLS 1.3, which tells only behind its handshake that a certificate is missing
         stream.close()
         raise ConnectionFailed(f"{address}: {error.strerror or error}") from error
     except ProtocolError as error:
@@ -93,6 +98,8 @@ class Connection:
         self.refused: Callable[[ServerError], None] | None = None
         self.origin: Any = None
         self.closed = False
+        self.was_useful = False
+        """Whether it has brought a message, or confirmed one."""
         self._stream = stream
         self._protocol = protocol
         self._loop = asyncio.get_running_loop()
@@ -215,12 +222,18 @@ class Connection:
         buffer = bytearray(READ_SIZE)
         view = memoryview(buffer)
         read_into, receive_data = self._stream.read_into, self._protocol.receive_data
+        clock = self._loop.time
+        turn_ends = clock() + _LONGEST_TURN
         while True:
             size = await read_into(buffer, partial=True)
             self._reads += 1
             self._handle(receive_data(bytes(view[:size]), self.origin))
             if len(self._waiting) >= _GATHER_ABOVE and size < _GATHER_BELOW:
                 await asyncio.sleep(_GATHER_TIME)
+            elif clock() > turn_ends:
+                # While data keeps coming, reading never suspends; the others must have their turn.
+                await asyncio.sleep(0)
+                turn_ends = clock() + _LONGEST_TURN
 
     def _handle(self, events: list[Event[Message]]) -> None:
         # Whatever the handlers answer meanwhile leaves in one write at the end.
@@ -231,6 +244,7 @@ class Connection:
                     self._receive(event.messages)
                 elif isinstance(event, Confirmations):
                     self._replies.confirm(event.count)
+                    self.was_useful |= self._replies.requester is not None
                 elif isinstance(event, Response):
                     self._replies.resolve(event.data)
                 elif isinstance(event, ErrorResponse):
@@ -241,6 +255,7 @@ class Connection:
             self._flush()
 
     def _receive(self, messages: list[Message]) -> None:
+        self.was_useful = True
         if self.receive is not None:
             self.receive(messages)
 

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from nsqgw.config import ConnectionConfig
 from nsqgw.connection.connection import Connection, connect
 from nsqgw.connection.reconnect import ReconnectDelay
-from nsqgw.errors import NSQError
+from nsqgw.errors import ConnectionFailed, NSQError
 from nsqgw.instrument import ConnectFailed, OnFact
 
 logger = logging.getLogger(__name__)
@@ -48,8 +48,8 @@ async def keep_connected(
     """Until cancelled, or until `wanted` says after a failure that the address is of no interest any more.
 
     `serve` runs while the connection lives, and reports its end itself. The pauses start over after a
-    connection that lived longer than the longest of them: one that nsqd ends at once, again and again, is
-    not made ten times a second.
+    connection that was of use, or lived longer than the longest of them: one that nsqd ends at once, again
+    and again, is not made ten times a second.
     """
     clock = asyncio.get_running_loop().time
     while True:
@@ -58,6 +58,10 @@ async def keep_connected(
         except NSQError as error:
             pause = delay.next()
             on_fact(ConnectFailed(address, error, pause))
+        except Exception as error:  # out of files or threads, or a mistake of ours: the address stays wanted
+            pause = delay.next()
+            logger.exception("connecting to %s failed", address)
+            on_fact(ConnectFailed(address, ConnectionFailed(f"{address}: {error!r}"), pause))
         else:
             born = clock()
             try:
@@ -66,7 +70,8 @@ async def keep_connected(
                 logger.exception("serving %s failed", address)
             finally:
                 connection.close()
-            if clock() - born > delay.longest:
+                del connection  # and its buffers, however long the next one takes
+            if connection.was_useful or clock() - born > delay.longest:
                 delay.reset()
             pause = delay.next()
         if not wanted():

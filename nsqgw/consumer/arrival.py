@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nsqgw.errors import MessageGone
+from nsqgw.errors import AlreadyAnswered
 from nsqgw.message import Message
 
 if TYPE_CHECKING:
@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 class Arrival:
     """The `Origin` of the messages of one read."""
 
-    __slots__ = ("messages", "received_at", "subscription", "touched_at", "unanswered")
+    __slots__ = ("expired", "messages", "received_at", "subscription", "touched_at", "unanswered")
 
     def __init__(self, subscription: Subscription) -> None:
         self.subscription = subscription
         self.messages: list[Message] = []
         self.unanswered = 0
+        self.expired = False
         self.received_at = 0.0
         self.touched_at = 0.0
 
@@ -52,30 +53,52 @@ class Arrival:
         """Those still to be answered, in order of arrival."""
         return [message for message in self.messages if not message.answered]
 
-    def finish(self, message: Message) -> None:
-        """Send FIN for one message."""
-        self._check_open(message)
+    @property
+    def is_gone(self) -> bool:
+        """Whether the connection is closed: nsqd delivers what is unanswered again, no answer is of use."""
+        return self.subscription.closed
+
+    def finish(self, message: Message) -> bool:
+        """Send FIN for one message; False when it is of no use any more."""
+        if not self._can_answer(message):
+            return False
         message.answered = True
         self.subscription.finish(message.id)
         self._answered(1)
+        return True
 
     def finished(self, message_ids: list[bytes]) -> None:
         """Send FIN for messages that the caller has marked as answered."""
-        if not self.subscription.closed:
+        if not self.is_gone:
             self.subscription.finish_all(message_ids)
         self._answered(len(message_ids))
 
-    def requeue(self, message: Message, delay: float | None, backoff: bool) -> None:
-        """Send REQ for one message."""
-        self._check_open(message)
+    def requeue(self, message: Message, delay: float | None, backoff: bool) -> bool:
+        """Send REQ for one message; False when it is of no use any more."""
+        if not self._can_answer(message):
+            return False
         message.answered = True
         self.subscription.requeue(message, delay, backoff)
         self._answered(1)
+        return True
 
-    def touch(self, message: Message) -> None:
-        """Send TOUCH for one message."""
-        self._check_open(message)
+    def touch(self, message: Message) -> bool:
+        """Send TOUCH for one message; False when it is of no use any more."""
+        if not self._can_answer(message):
+            return False
+        self.touched_at = self.subscription.now()
         self.subscription.touch(message.id)
+        return True
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether nsqd delivers what is unanswered again, so that nobody need begin with it."""
+        return self.expired or self.subscription.closed
+
+    def expire(self) -> None:
+        """nsqd's time-out has passed. Answers are sent all the same: nsqd may be a little behind."""
+        self.expired = True
+        self.messages = []
 
     def _answered(self, count: int) -> None:
         self.unanswered -= count
@@ -83,11 +106,11 @@ class Arrival:
             self.messages = []  # they lead back here: without the ring, bodies are freed at once
             self.subscription.settled(self)
 
-    def _check_open(self, message: Message) -> None:
-        if self.subscription.closed:
-            raise MessageGone(
-                f"{message}: the connection to {self.nsqd_address} is closed, nsqd will deliver it again"
-            )
+    def _can_answer(self, message: Message) -> bool:
+        # Asked here once more: a handler in a thread may come after the consumer has answered for it.
+        if message.answered:
+            raise AlreadyAnswered(f"{message} was answered before")
+        return not self.is_gone
 
 
 def arrival_of(message: Message) -> Arrival:

@@ -9,15 +9,14 @@ from typing import overload
 
 from nsqgw.consumer.inbox import Inbox
 from nsqgw.deadline import within
-from nsqgw.errors import MessageGone
-from nsqgw.message import SENT, Message, Sent
+from nsqgw.message import GONE, SENT, Answer, Message
 
 
 class Batch(Sequence[Message]):
     """Messages to be answered together; `size` is the sum of their bodies in bytes.
 
-    Answers skip messages that were answered one by one before. When the connection of some is lost the
-    others are answered all the same, and MessageGone then says how many will be delivered again.
+    Answers skip messages that were answered one by one before. The result is false when the connection
+    of some is lost; the others are answered all the same.
     """
 
     def __init__(self, messages: list[Message]) -> None:
@@ -37,80 +36,68 @@ class Batch(Sequence[Message]):
     def __iter__(self) -> Iterator[Message]:
         return iter(self._messages)
 
-    def finish(self) -> Sent:
+    def finish(self) -> Answer:
         """Finish all that are unanswered."""
         return self._each(Message.finish)
 
-    def requeue(self, delay: float | None = None, *, backoff: bool = True) -> Sent:
+    def requeue(self, delay: float | None = None, *, backoff: bool = True) -> Answer:
         """Give back all that are unanswered; see `Message.requeue`."""
         return self._each(lambda message: message.requeue(delay, backoff=backoff))
 
-    def touch(self) -> Sent:
+    def touch(self) -> Answer:
         """Ask for more time for all that are unanswered."""
         return self._each(Message.touch)
 
-    def _each(self, answer: Callable[[Message], Sent]) -> Sent:
-        gone: list[MessageGone] = []
-        for message in self._messages:
-            if not message.answered:
-                try:
-                    answer(message)
-                except MessageGone as error:
-                    gone.append(error)
-        if gone:
-            raise MessageGone(f"{len(gone)} of {len(self)} messages will be delivered again: {gone[0]}")
-        return SENT
+    def _each(self, answer: Callable[[Message], Answer]) -> Answer:
+        sent = [bool(answer(message)) for message in self._messages if not message.answered]
+        return SENT if all(sent) else GONE
 
 
-async def gather_batches(
-    inbox: Inbox, max_messages: int, max_bytes: int, max_wait: float, must_flush: Callable[[], bool]
-) -> AsyncIterator[Batch]:
-    """Yield batches until the inbox closes.
+class Batches(AsyncIterator[Batch]):
+    """Batches from an inbox, until it closes; a reader that is cancelled may come back for the next one.
 
     A batch is full at `max_messages` or when the next body would exceed `max_bytes` (a single larger
     one comes alone); it also goes out `max_wait` seconds after its first message, and at once when
     `must_flush` says that no more can arrive.
     """
-    while True:
-        first = await inbox.get()
+
+    def __init__(
+        self, inbox: Inbox, max_messages: int, max_bytes: int, max_wait: float, must_flush: Callable[[], bool]
+    ) -> None:
+        self._inbox = inbox
+        self._max_messages = max_messages
+        self._max_bytes = max_bytes
+        self._max_wait = max_wait
+        self._must_flush = must_flush
+
+    async def __anext__(self) -> Batch:
+        first = await self._inbox.get()
         if first is None:
-            return
+            raise StopAsyncIteration
         messages = [first]
         try:
-            await _fill(messages, inbox, max_messages, max_bytes, max_wait, must_flush)
+            await self._fill(messages)
         except asyncio.CancelledError:
-            inbox.put_back(messages)
+            self._inbox.put_back(messages)
             raise
-        yield Batch(messages)
+        return Batch(messages)
 
-
-async def _fill(
-    messages: list[Message],
-    inbox: Inbox,
-    max_messages: int,
-    max_bytes: int,
-    max_wait: float,
-    must_flush: Callable[[], bool],
-) -> None:
-    clock = asyncio.get_running_loop().time
-    deadline = clock() + max_wait
-    room = max_bytes - len(messages[0].body)
-    while len(messages) < max_messages:
-        message = inbox.peek()
-        if message is None:
-            wait = deadline - clock()
-            if wait <= 0 or inbox.closed or must_flush():
+    async def _fill(self, messages: list[Message]) -> None:
+        inbox, clock = self._inbox, asyncio.get_running_loop().time
+        deadline = clock() + self._max_wait
+        room = self._max_bytes - len(messages[0].body)
+        while len(messages) < self._max_messages:
+            message = inbox.peek()
+            if message is None:
+                wait = deadline - clock()
+                if wait <= 0 or inbox.closed or self._must_flush():
+                    return
+                # A timer cannot lose a message here: waiting takes nothing out of the inbox.
+                with contextlib.suppress(asyncio.TimeoutError):
+                    await within(wait, inbox.arrival())
+            elif len(message.body) > room:
                 return
-            await _wait_for_arrival(inbox, wait)
-        elif len(message.body) > room:
-            return
-        else:
-            inbox.get_nowait()
-            messages.append(message)
-            room -= len(message.body)
-
-
-async def _wait_for_arrival(inbox: Inbox, timeout: float) -> None:
-    # A timer cannot lose a message here: waiting takes nothing out of the inbox.
-    with contextlib.suppress(asyncio.TimeoutError):
-        await within(timeout, inbox.arrival())
+            else:
+                inbox.get_nowait()
+                messages.append(message)
+                room -= len(message.body)

@@ -13,8 +13,7 @@ from nsqgw.config import ConsumerConfig, configured
 from nsqgw.connection import Connection
 from nsqgw.connection.address import address_list, parse_address, tell_problems
 from nsqgw.connection.address_map import AddressMap
-from nsqgw.consumer.arrival import arrival_of
-from nsqgw.consumer.batches import Batch, gather_batches
+from nsqgw.consumer.batches import Batch, Batches
 from nsqgw.consumer.failures import FailureRules
 from nsqgw.consumer.flow import Flow
 from nsqgw.consumer.handlers import BatchHandler, Handler
@@ -119,7 +118,7 @@ class Consumer:
         self._flow = Flow(self.config, self._on_fact)
         self._handover = Handover(self._handlers, lambda: self.config, self._on_fact)
         self._topics = Topics(self._names, self._patterns, self._make_sources)
-        self._touch_timer: asyncio.TimerHandle | None = None
+        self._tend_timer: asyncio.TimerHandle | None = None
         self._topics.start()
 
     async def stop(self, timeout: float | None = None) -> None:
@@ -191,7 +190,7 @@ class Consumer:
                 f"batches need max_messages >= 1, max_bytes >= 1 and max_wait >= 0, not "
                 f"{max_messages!r}, {max_bytes!r} and {max_wait!r}"
             )
-        return gather_batches(self._inbox(), max_messages, max_bytes, max_wait, lambda: self.is_starved)
+        return Batches(self._inbox(), max_messages, max_bytes, max_wait, lambda: self.is_starved)
 
     # -- pace
 
@@ -235,8 +234,7 @@ class Consumer:
         self._flow.add(subscription)
         self._connected.set()
         self._on_fact(Connected(subscription.address, subscription.topic, self.channel))
-        if self.config.auto_touch:
-            self._touch()
+        self._tend()
 
     def received(self, subscription: Subscription, messages: list[Message]) -> None:
         """Messages of one read have arrived."""
@@ -293,6 +291,7 @@ class Consumer:
             self._flow.remove(subscription)
             last = subscription.stats()
             subscription.abandon()
+            self._handover.discard_stale()
             self._totals.add(last)
             self._on_fact(
                 Disconnected(connection.address, None if self._stopping else reason, last.in_flight)
@@ -307,7 +306,7 @@ class Consumer:
             subscription.stop_receiving()
         await self._topics.stop_connecting()
         for message in self._handover.take_unhandled():
-            if not message.answered and not arrival_of(message).subscription.closed:
+            if not message.answered:
                 message.requeue(0.0, backoff=False)
         drained = asyncio.gather(*(subscription.wait_drained() for subscription in subscriptions))
         try:
@@ -316,8 +315,8 @@ class Consumer:
             for subscription in subscriptions:
                 subscription.requeue_unanswered()
         finally:
-            if self._touch_timer is not None:
-                self._touch_timer.cancel()
+            if self._tend_timer is not None:
+                self._tend_timer.cancel()
         await asyncio.gather(*(subscription.hang_up() for subscription in subscriptions))
 
     def _inbox(self) -> Inbox:
@@ -326,16 +325,17 @@ class Consumer:
             raise ConfigError("messages go to the handler; leave it out to iterate over the consumer")
         return self._handover.inbox
 
-    def _touch(self) -> None:
-        """Touch what is due, and look again as soon as the shortest time-out needs it."""
-        if self._touch_timer is not None:
-            self._touch_timer.cancel()
+    def _tend(self) -> None:
+        """Look after unanswered messages, and again as soon as the shortest time-out needs it."""
+        if self._tend_timer is not None:
+            self._tend_timer.cancel()
         now = self._loop.time()
-        intervals = []
-        for subscription in self._flow.subscriptions:
-            subscription.touch_due(now)
-            intervals.append(subscription.touch_every)
-        self._touch_timer = self._loop.call_later(min(intervals), self._touch) if intervals else None
+        subscriptions = self._flow.subscriptions
+        expired = [subscription.tend(now, self.config.auto_touch) for subscription in subscriptions]
+        if any(expired):
+            self._handover.discard_stale()
+        interval = min((subscription.tend_every for subscription in subscriptions), default=None)
+        self._tend_timer = None if interval is None else self._loop.call_later(interval, self._tend)
 
     def _check_started(self) -> None:
         if self._closed is None:

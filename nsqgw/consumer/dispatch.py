@@ -31,6 +31,9 @@ class Dispatch(Protocol):
     def take_unhandled(self) -> list[Message]:
         """The messages no handler has seen yet; they will not be handed over."""
 
+    def discard_stale(self) -> None:
+        """Forget the messages no handler has seen and nsqd delivers again."""
+
     async def close(self) -> None:
         """End what still runs."""
 
@@ -80,6 +83,9 @@ class SyncDispatch:
     def take_unhandled(self) -> list[Message]:
         return []
 
+    def discard_stale(self) -> None:
+        return
+
     async def close(self) -> None:
         return
 
@@ -97,6 +103,9 @@ class AsyncDispatch:
 
     def take_unhandled(self) -> list[Message]:
         return self._pool.take_queued()
+
+    def discard_stale(self) -> None:
+        self._pool.discard(lambda message: arrival_of(message).is_stale)
 
     async def close(self) -> None:
         await self._pool.close()
@@ -142,6 +151,10 @@ class BatchDispatch:
         if self._pool is None:
             return []
         return [message for messages in self._pool.take_queued() for message in messages]
+
+    def discard_stale(self) -> None:
+        if self._pool is not None:
+            self._pool.discard(lambda messages: arrival_of(messages[0]).is_stale)
 
     async def close(self) -> None:
         if self._pool is not None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from nsqgw.consumer.arrival import arrival_of
-from nsqgw.errors import ConfigError, MessageGone
+from nsqgw.errors import ConfigError
 from nsqgw.message import Message
 
 ReportFailure = Callable[[BaseException, Sequence[Message]], None]
@@ -49,15 +49,12 @@ class Failures:
         self._give_up = give_up
 
     def failed(self, messages: Sequence[Message], error: BaseException) -> None:
-        """A handler raised `error`; messages it answered, and those of a lost connection, are done.
-
-        MessageGone is no failure of the handler: it only came too late.
-        """
-        if isinstance(error, MessageGone) and all(is_gone(message) for message in messages):
-            return
+        """A handler raised `error`; messages it answered, and those of a lost connection, are done."""
         self._report(error, messages)
         rule = self._rule_for(error)
-        pending = [message for message in messages if not message.answered and not is_gone(message)]
+        pending = [
+            message for message in messages if not message.answered and not arrival_of(message).is_gone
+        ]
         if rule.give_up and self._give_up is not None:
             self._give_up(pending)
             return
@@ -69,11 +66,6 @@ class Failures:
             if kind in self._rules:
                 return self._rules[kind]
         return _DEFAULT
-
-
-def is_gone(message: Message) -> bool:
-    """Whether the message's connection is closed: nsqd delivers it again, and no answer reaches it."""
-    return arrival_of(message).subscription.closed
 
 
 _DEFAULT = FailureRule()

@@ -14,6 +14,10 @@ _STARVED_AT = 0.85
 """Share of its RDY in flight at which a connection counts as starved, as in the official clients."""
 
 
+_PROBE_IDLE = 1.0
+"""Seconds after which a probe without a message moves to the next connection."""
+
+
 class Flow:
     """Sends RDY to all subscriptions of a consumer; nothing else does."""
 
@@ -114,10 +118,19 @@ class Flow:
     def _probe(self) -> None:
         self._backoff.expired()
         self._apply()
+        self._schedule_rotation()
+
+    def _schedule_rotation(self) -> None:
+        probing = self._backoff.pace is Pace.PROBING
+        interval = min(_PROBE_IDLE, self._rotate_interval) if probing else self._rotate_interval
+        self._rotation.cancel()
+        self._rotation = self._loop.call_later(interval, self._rotate)
 
     def _rotate(self) -> None:
-        self._rotation = self._loop.call_later(self._rotate_interval, self._rotate)
-        self._send(self._allocator.rotate(self._loop.time()))
+        # A probe that finds its nsqd empty is to move on soon, or recovery waits for nothing.
+        idle_timeout = _PROBE_IDLE if self._backoff.pace is Pace.PROBING else None
+        self._send(self._allocator.rotate(self._loop.time(), idle_timeout))
+        self._schedule_rotation()
 
     def _apply(self) -> None:
         limit = self._max_in_flight

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from nsqgw.deadline import within
 from nsqgw.errors import ConfigError, DeadlineExceeded
-from nsqgw.message import SENT, Message
+from nsqgw.message import Answer, Message
 
 T = TypeVar("T")
 
@@ -42,7 +42,7 @@ def check_handler(name: str, handler: object, *, in_threads: bool, timeout: floa
 
 def refuse_awaitable(result: object) -> None:
     """TypeError when a handler that counts as sync returned work nobody will do: finishing would lose it."""
-    if inspect.isawaitable(result) and result is not SENT:
+    if inspect.isawaitable(result) and not isinstance(result, Answer):
         if inspect.iscoroutine(result):
             result.close()
         raise TypeError(

@@ -78,6 +78,12 @@ class Handover:
         unhandled = self._dispatch.take_unhandled()
         return unhandled if self._giving_up is None else unhandled + self._giving_up.take_unhandled()
 
+    def discard_stale(self) -> None:
+        """Let go of messages nobody has seen and nsqd delivers again: there is one copy of each to handle."""
+        self._dispatch.discard_stale()
+        if self._giving_up is not None:
+            self._giving_up.discard_stale()
+
     async def close(self) -> None:
         """End what still runs."""
         await self._dispatch.close()
@@ -103,7 +109,7 @@ class Handover:
     def _make_giving_up(self, handlers: Handlers) -> Dispatch | None:
         topic = self._config().dead_letter_topic
         if topic is not None:
-            return DeadLetters(topic, self._given_up)
+            return DeadLetters(topic, self._config().connection, self._given_up)
         if handlers.on_giving_up is None:
             return None
         return dispatch_for(handlers.on_giving_up, None, self._concurrency, Failures({}, self._failed, None))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
+from nsqgw.consumer.arrival import arrival_of
 from nsqgw.message import Message
 
 
@@ -44,6 +45,12 @@ class Inbox:
         while self._waiting:
             self._wake_one()
         return messages
+
+    def discard_stale(self) -> None:
+        """Forget the messages that nsqd delivers again."""
+        fresh = [message for message in self._messages if not arrival_of(message).is_stale]
+        self._messages.clear()
+        self._messages.extend(fresh)
 
     async def close(self) -> None:
         """Readers end."""

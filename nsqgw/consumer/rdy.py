@@ -69,20 +69,24 @@ class RdyAllocator(Generic[K]):
         """Messages arrived on the connection."""
         self._shares[key].heard_at = now
 
-    def rotate(self, now: float) -> list[tuple[K, int]]:
-        """Called now and then: with more connections than the limit, move the ceilings on."""
+    def rotate(self, now: float, idle_timeout: float | None = None) -> list[tuple[K, int]]:
+        """Called now and then: with more connections than the limit, move the ceilings on.
+
+        `idle_timeout` replaces the usual one this time.
+        """
+        idle = self._idle_timeout if idle_timeout is None else idle_timeout
         if not 0 < self._limit < len(self._shares):
             return []
         holders = [share for share in self._shares.values() if share.rdy]
         waiting = len(self._shares) - len(holders)
-        due = [share for share in holders if self._must_hand_over(share, now)]
+        due = [share for share in holders if self._must_hand_over(share, now, idle)]
         due.sort(key=lambda share: share.granted_at)
         released = {id(share) for share in due[:waiting]}
         return self._allocate(now, released)
 
-    def _must_hand_over(self, share: _Share, now: float) -> bool:
+    def _must_hand_over(self, share: _Share, now: float, idle_timeout: float) -> bool:
         idle_since = max(share.granted_at, share.heard_at)
-        return now - idle_since >= self._idle_timeout or now - share.granted_at >= self._busy_timeout
+        return now - idle_since >= idle_timeout or now - share.granted_at >= self._busy_timeout
 
     def _allocate(self, now: float, released: set[int] | None = None) -> list[tuple[K, int]]:
         count = len(self._shares)
@@ -97,13 +101,17 @@ class RdyAllocator(Generic[K]):
         return self._apply(wanted, now)
 
     def _choose(self, limit: int, released: set[int]) -> set[K]:
-        """Holders keep what they have unless released; then those that waited longest."""
+        """Holders keep what they have unless released; then those that waited longest.
 
-        def rank(item: tuple[K, _Share]) -> tuple[int, float]:
+        Of those stopped together, as after a failure, the one that delivered last comes first: it is the
+        most likely to have another message to probe with.
+        """
+
+        def rank(item: tuple[K, _Share]) -> tuple[int, float, float]:
             share = item[1]
             if id(share) in released:
-                return 2, share.granted_at
-            return (0, share.granted_at) if share.rdy else (1, share.released_at)
+                return 2, share.granted_at, 0.0
+            return (0, share.granted_at, 0.0) if share.rdy else (1, share.released_at, -share.heard_at)
 
         return {key for key, _ in sorted(self._shares.items(), key=rank)[:limit]}
 

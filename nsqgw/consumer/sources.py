@@ -20,11 +20,16 @@ from nsqgw.lookup.feed import TopologyFeed
 Serve = Callable[[Connection], Awaitable[None]]
 
 
+_KEEP_TRYING = 600.0
+_FIRST_SEARCH = 1.0
+
+
 class Sources:
     """Starts `serve(connection)` for every connection it makes, one at a time per address.
 
-    An nsqd given by address is wanted for ever; one that was found is wanted as long as the
-    latest answers of nsqlookupd name it, and its living connection is never cut.
+    An nsqd given by address is wanted for ever; one that was found is wanted for ten minutes more after
+    nsqlookupd named it last, or its connection ended: one that restarts is not named for a while, and an
+    nsqlookupd that is away says nothing about its nsqds. A living connection is never cut.
     """
 
     def __init__(
@@ -44,12 +49,17 @@ class Sources:
         self._feed = feed
         self._unfollow: Callable[[], None] | None = None
         self._static = frozenset(nsqd_addresses)
-        self._found: frozenset[str] = frozenset()
+        self._wanted_until: dict[str, float] = {}
+        self._stopping = False
+        self._living = 0
+        self._search_timer: asyncio.TimerHandle | None = None
+        self._clock = asyncio.get_running_loop().time
         self._config = config
         self._serve = serve
         self._on_fact = on_fact
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self.problems: dict[str, NSQError] = {}
+        self.problems: dict[str, str] = {}
+        """The last trouble with each address: as text, an exception would hold on to a dead connection."""
         self._discovery: Discovery | None = None
         if lookupds := tuple(lookupd_addresses):
             self._discovery = Discovery(
@@ -76,7 +86,7 @@ class Sources:
         if self._discovery is not None:
             self._discovery.start()
         if self._feed is not None:
-            self._unfollow = self._feed.follow(self._topic, self._on_announced)
+            self._unfollow = self._feed.follow(self._topic, self._on_found)
 
     async def stop_connecting(self) -> None:
         """Make no new connections; the living ones stay."""
@@ -84,7 +94,9 @@ class Sources:
             self._unfollow()
         if self._discovery is not None:
             await self._discovery.stop()
-        self._static = self._found = frozenset()
+        if self._search_timer is not None:
+            self._search_timer.cancel()
+        self._stopping = True
 
     async def close(self) -> None:
         """End all connections."""
@@ -94,33 +106,59 @@ class Sources:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def disconnected(self, address: str, error: NSQError) -> None:
-        """A connection was lost: ask nsqlookupd at once where the topic is now."""
-        self.problems[address] = error
-        if self._discovery is not None:
-            self._discovery.poke()
+        """A connection was lost: ask nsqlookupd where the topic is now, until somebody serves it."""
+        self.problems[address] = str(error)
+        self._wanted_until[address] = self._clock() + _KEEP_TRYING
+        if self._discovery is not None and self._search_timer is None:
+            self._search(_FIRST_SEARCH)
+
+    def _search(self, pause: float) -> None:
+        """Poll nsqlookupd now; again after growing pauses as long as nobody serves the topic."""
+        self._search_timer = None
+        if self._discovery is None or self._stopping:
+            return
+        self._discovery.poke()
+        if not self._living and pause < self._config.lookupd_poll_interval:
+            loop = asyncio.get_running_loop()
+            self._search_timer = loop.call_later(pause, self._search, pause * 2)
 
     def _keep(self, address: str) -> None:
-        if address in self._tasks:
+        task = self._tasks.get(address)
+        if self._stopping or (task is not None and not task.done()):
             return
         task = start_keeping(
             address,
             self._config.connection,
             ReconnectDelay(self._config.reconnect_min_delay, self._config.reconnect_max_delay),
-            self._serve,
+            self._serve_one,
             self._report,
-            lambda: address in self._static or address in self._found,
+            lambda: self._is_wanted(address),
         )
         self._tasks[address] = task
-        task.add_done_callback(lambda _: self._tasks.pop(address, None))
+        task.add_done_callback(lambda done: self._forget(address, done))
+
+    async def _serve_one(self, connection: Connection) -> None:
+        self.problems.pop(connection.address, None)
+        self._living += 1
+        try:
+            await self._serve(connection)
+        finally:
+            self._living -= 1
+
+    def _is_wanted(self, address: str) -> bool:
+        if self._stopping:
+            return False
+        return address in self._static or self._clock() < self._wanted_until.get(address, 0.0)
+
+    def _forget(self, address: str, task: asyncio.Task[None]) -> None:
+        if self._tasks.get(address) is task:
+            del self._tasks[address]
+            self._wanted_until.pop(address, None)
+            self.problems.pop(address, None)
 
     def _on_found(self, advertised: frozenset[str]) -> None:
-        self._found = frozenset(map(self._address_map, advertised))
-        for address in sorted(self._found):
-            self._keep(address)
-
-    def _on_announced(self, advertised: frozenset[str]) -> None:
-        self._found |= frozenset(map(self._address_map, advertised))
-        for address in sorted(self._found):
+        for address in sorted(map(self._address_map, advertised)):
+            self._wanted_until[address] = self._clock() + _KEEP_TRYING
             self._keep(address)
 
     def _on_lookup_failed(self, address: str, error: NSQError) -> None:
@@ -130,7 +168,7 @@ class Sources:
         if isinstance(fact, ConnectFailed):
             fact = dataclasses.replace(fact, error=self._explained(fact))
         if isinstance(fact, ConnectFailed | LookupFailed):
-            self.problems[fact.address] = fact.error
+            self.problems[fact.address] = str(fact.error)
         self._on_fact(fact)
 
     def _explained(self, fact: ConnectFailed) -> NSQError:

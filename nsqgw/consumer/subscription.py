@@ -9,10 +9,10 @@ from typing import Protocol
 from nsqgw.connection import Connection
 from nsqgw.consumer.arrival import Arrival
 from nsqgw.consumer.stats import ConnectionStats
-from nsqgw.consumer.touch import Touch, touch_decision, touch_interval
+from nsqgw.consumer.touch import Touch, has_expired, touch_decision, touch_interval
 from nsqgw.errors import ServerError
 from nsqgw.message import Message
-from nsqgw.protocol.commands import CLS, encode_pub, encode_rdy, encode_req, encode_sub, encode_touch
+from nsqgw.protocol.commands import CLS, encode_rdy, encode_req, encode_sub, encode_touch
 from nsqgw.protocol.delays import delay_ms
 from nsqgw.protocol.frames import CLOSE_WAIT
 
@@ -80,8 +80,8 @@ class Subscription:
         return self._connection.features.max_rdy_count
 
     @property
-    def touch_every(self) -> float:
-        """How often `touch_due` wants to be called, in seconds."""
+    def tend_every(self) -> float:
+        """How often `tend` wants to be called, in seconds."""
         return touch_interval(self._connection.features.msg_timeout / 1000)
 
     def stats(self) -> ConnectionStats:
@@ -149,10 +149,6 @@ class Subscription:
         """Send TOUCH."""
         self._connection.send(encode_touch(message_id))
 
-    def publish(self, topic: str, body: bytes) -> asyncio.Future[None]:
-        """Publish on this very connection; the future as of `Connection.request`."""
-        return self._connection.request(encode_pub(topic, body))
-
     def settled(self, arrival: Arrival) -> None:
         """All messages of a read are answered."""
         self._arrivals.pop(arrival, None)
@@ -167,20 +163,38 @@ class Subscription:
             self.rdy = count
             self._connection.send(encode_rdy(count))
 
-    def touch_due(self, now: float) -> None:
-        """Ask for more time for the messages that have waited half their time-out, as long as that helps."""
+    def tend(self, now: float, auto_touch: bool) -> bool:
+        """Look after unanswered messages; whether some have expired, so that nobody need begin with them.
+
+        With `auto_touch` ask for more time for those that have waited half their time-out, as long as that
+        helps.
+        """
         features = self._connection.features
         timeout, limit = features.msg_timeout / 1000, features.max_msg_timeout / 1000
+        expired = False
         for arrival in list(self._arrivals):
-            decision = touch_decision(now, arrival.received_at, arrival.touched_at, timeout, limit)
-            if decision is Touch.NOW:
-                arrival.touched_at = now
-                for message in arrival.unanswered_messages():
-                    self.touch(message.id)
-            elif decision is Touch.IN_VAIN:
-                arrival.touched_at = math.inf
-                left = arrival.received_at + limit - now
-                self._subscriber.touch_exhausted(arrival.unanswered_messages(), left)
+            if auto_touch:
+                self._touch_if_due(arrival, now, timeout, limit)
+            if has_expired(now, arrival.received_at, arrival.touched_at, timeout, limit):
+                arrival.expire()
+                self.settled(arrival)
+                expired = True
+        return expired
+
+    def _touch_if_due(self, arrival: Arrival, now: float, timeout: float, limit: float) -> None:
+        decision = touch_decision(now, arrival.received_at, arrival.touched_at, timeout, limit)
+        if decision is Touch.NOW:
+            arrival.touched_at = now
+            for message in arrival.unanswered_messages():
+                self.touch(message.id)
+        elif decision is Touch.IN_VAIN:
+            arrival.touched_at = math.inf
+            left = arrival.received_at + limit - now
+            self._subscriber.touch_exhausted(arrival.unanswered_messages(), left)
+
+    def now(self) -> float:
+        """The clock that arrivals are dated by."""
+        return self._clock()
 
     # -- ending
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import queue
 import threading
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from nsqgw.consumer.arrival import Arrival, arrival_of
+from nsqgw.consumer.handlers import refuse_awaitable
 from nsqgw.errors import DeadlineExceeded
 from nsqgw.message import Message
 
@@ -43,46 +45,53 @@ class ThreadOrigin:
     def nsqd_address(self) -> str:
         return self.arrival.nsqd_address
 
-    def finish(self, message: Message) -> None:
+    def finish(self, message: Message) -> bool:
         """Send FIN."""
-        self._on_loop(lambda: self.arrival.finish(message))
+        return self._on_loop(lambda: self.arrival.finish(message))
 
-    def requeue(self, message: Message, delay: float | None, backoff: bool) -> None:
+    def requeue(self, message: Message, delay: float | None, backoff: bool) -> bool:
         """Send REQ."""
-        self._on_loop(lambda: self.arrival.requeue(message, delay, backoff))
+        return self._on_loop(lambda: self.arrival.requeue(message, delay, backoff))
 
-    def touch(self, message: Message) -> None:
+    def touch(self, message: Message) -> bool:
         """Send TOUCH."""
-        self._on_loop(lambda: self.arrival.touch(message))
+        return self._on_loop(lambda: self.arrival.touch(message))
 
-    def _on_loop(self, call: Callable[[], None]) -> None:
+    def _on_loop(self, call: Callable[[], bool]) -> bool:
         if threading.get_ident() == self._loop_thread:
-            call()
-            return
-        outcome: concurrent.futures.Future[None] = concurrent.futures.Future()
+            return call()
+        outcome: concurrent.futures.Future[bool] = concurrent.futures.Future()
 
         def carry_out() -> None:
             try:
-                call()
+                outcome.set_result(call())
             except Exception as error:  # noqa: BLE001  # it belongs to the handler's thread
                 outcome.set_exception(error)
-            else:
-                outcome.set_result(None)
 
         self._loop.call_soon_threadsafe(carry_out)
         try:
-            outcome.result(_CROSSING_TIMEOUT)
+            return outcome.result(_CROSSING_TIMEOUT)
         except concurrent.futures.TimeoutError:
             text = f"the event loop did not take the answer within {_CROSSING_TIMEOUT:g} s: it is blocked"
             raise DeadlineExceeded(text) from None
 
 
 class HandlerThreads:
-    """Makes async handlers of sync ones; `count` calls run at once, and a running one cannot be stopped."""
+    """Makes async handlers of sync ones; `count` calls run at once, and a running one cannot be stopped.
+
+    The threads are daemons, unlike those of concurrent.futures: a handler that hangs must not keep the
+    program from ending.
+    """
 
     def __init__(self, count: int) -> None:
-        self._executor = ThreadPoolExecutor(count, thread_name_prefix="nsqgw-handler")
         self._loop = asyncio.get_running_loop()
+        self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._threads = [
+            threading.Thread(target=self._run, name=f"nsqgw-handler-{number}", daemon=True)
+            for number in range(count)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def message_handler(self, handler: Callable[[Message], Any]) -> Callable[[Message], Awaitable[None]]:
         """`handler` in a thread."""
@@ -104,7 +113,8 @@ class HandlerThreads:
 
     def close(self) -> None:
         """Start no more calls; those running end by themselves."""
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        for _ in self._threads:
+            self._calls.put(None)
 
     async def _call(
         self, handler: Callable[[Any], Any], argument: object, messages: Sequence[Message]
@@ -114,6 +124,24 @@ class HandlerThreads:
         for message in messages:
             message.origin = origin
         # When this is cancelled the thread goes on, and keeps its way back to the loop.
-        await self._loop.run_in_executor(self._executor, handler, argument)
+        refuse_awaitable(await self._in_thread(partial(handler, argument)))
         for message in messages:
             message.origin = arrival
+
+    def _in_thread(self, call: Callable[[], Any]) -> asyncio.Future[Any]:
+        outcome: concurrent.futures.Future[Any] = concurrent.futures.Future()
+
+        def carry_out() -> None:
+            if not outcome.set_running_or_notify_cancel():
+                return
+            try:
+                outcome.set_result(call())
+            except BaseException as error:  # noqa: BLE001  # it belongs to whoever awaits the call
+                outcome.set_exception(error)
+
+        self._calls.put(carry_out)
+        return asyncio.wrap_future(outcome, loop=self._loop)
+
+    def _run(self) -> None:
+        while (call := self._calls.get()) is not None:
+            call()

@@ -55,7 +55,7 @@ class Topics:
         return tuple(dict.fromkeys(a for sources in self._sources.values() for a in sources.addresses))
 
     @property
-    def problems(self) -> dict[str, NSQError]:
+    def problems(self) -> dict[str, str]:
         """The last trouble with each address."""
         return {
             address: error

@@ -8,6 +8,10 @@ LAST_TOUCH_MARGIN = 1.0
 """Seconds before nsqd's hard limit at which touching stops: it could not move the deadline any more."""
 
 
+EXPIRY_MARGIN = 1.0
+"""Seconds after nsqd's deadline: its scan for messages that timed out takes its time (nsqd-behaviour 1.2)."""
+
+
 class Touch(Enum):
     """What to do about messages that are unanswered."""
 
@@ -28,6 +32,13 @@ def touch_decision(
         return Touch.NOT_YET
     helps = touched_at + msg_timeout < received_at + max_msg_timeout - LAST_TOUCH_MARGIN
     return Touch.NOW if helps else Touch.IN_VAIN
+
+
+def has_expired(
+    now: float, received_at: float, touched_at: float, msg_timeout: float, max_msg_timeout: float
+) -> bool:
+    """Whether nsqd has given up waiting for an answer, and a margin has passed for it to notice."""
+    return now > min(touched_at + msg_timeout, received_at + max_msg_timeout) + EXPIRY_MARGIN
 
 
 def touch_interval(msg_timeout: float) -> float:

@@ -46,6 +46,12 @@ class WorkerPool(Generic[T]):
         self._queue.clear()
         return items
 
+    def discard(self, is_stale: Callable[[T], bool]) -> None:
+        """Forget the queued items for which `is_stale` says so."""
+        fresh = [item for item in self._queue if not is_stale(item)]
+        self._queue.clear()
+        self._queue.extend(fresh)
+
     async def close(self) -> None:
         """Cancel the workers and wait for them, except for the one that calls this.
 

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from gateways.pipeline.batch import Batch
 from gateways.pipeline.sink import CONFIRMED, Outcome
-from nsqgw.errors import MessageGone
 from nsqgw.message import Message
 
 Step = Outcome | Exception | Callable[[Batch], Outcome | Awaitable[Outcome]]
@@ -25,23 +24,23 @@ class RecordingOrigin:
         self.requeued: list[tuple[bytes, float | None]] = []
         self.closed = False
 
-    def finish(self, message: Message) -> None:
-        self._check(message)
+    def finish(self, message: Message) -> bool:
+        if self.closed:
+            return False
         message.answered = True
         self.finished.append(message.body)
+        return True
 
-    def requeue(self, message: Message, delay: float | None, backoff: bool) -> None:
-        self._check(message)
+    def requeue(self, message: Message, delay: float | None, backoff: bool) -> bool:
+        if self.closed:
+            return False
         assert not backoff, "the pipeline backs off by itself"
         message.answered = True
         self.requeued.append((message.body, delay))
+        return True
 
-    def touch(self, message: Message) -> None:
+    def touch(self, message: Message) -> bool:
         raise AssertionError("touching is the consumer's")
-
-    def _check(self, message: Message) -> None:
-        if self.closed:
-            raise MessageGone(message.id.decode())
 
 
 def make_messages(bodies: Sequence[bytes], origin: RecordingOrigin, attempts: int = 1) -> list[Message]:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from nsqgw.consumer.batches import Batch
-from nsqgw.errors import AlreadyAnswered, ConfigError, MessageGone
+from nsqgw.errors import AlreadyAnswered, ConfigError
 from nsqgw.message import Message
 
 
@@ -20,21 +20,21 @@ class RecordingOrigin:
         self.answers: list[tuple[Any, ...]] = []
         self.gone: set[bytes] = set()
 
-    def _note(self, message: Message, *answer: Any) -> None:
+    def _note(self, message: Message, *answer: Any) -> bool:
         if message.id in self.gone:
-            raise MessageGone("gone")
+            return False
         self.answers.append((answer[0], message.id, *answer[1:]))
+        message.answered = answer[0] != "TOUCH"
+        return True
 
-    def finish(self, message: Message) -> None:
-        self._note(message, "FIN")
-        message.answered = True
+    def finish(self, message: Message) -> bool:
+        return self._note(message, "FIN")
 
-    def requeue(self, message: Message, delay: float | None, backoff: bool) -> None:
-        self._note(message, "REQ", delay, backoff)
-        message.answered = True
+    def requeue(self, message: Message, delay: float | None, backoff: bool) -> bool:
+        return self._note(message, "REQ", delay, backoff)
 
-    def touch(self, message: Message) -> None:
-        self._note(message, "TOUCH")
+    def touch(self, message: Message) -> bool:
+        return self._note(message, "TOUCH")
 
 
 @pytest.fixture
@@ -132,8 +132,7 @@ def test_a_batch_skips_what_was_answered_before(origin: RecordingOrigin) -> None
 def test_a_batch_answers_the_rest_when_a_connection_is_gone(origin: RecordingOrigin) -> None:
     batch = Batch([make(origin, number) for number in (1, 2, 3)])
     origin.gone = {batch[0].id, batch[2].id}
-    with pytest.raises(MessageGone, match="2 of 3 messages will be delivered again"):
-        batch.finish()
+    assert not batch.finish()
     assert [int(answer[1], 16) for answer in origin.answers] == [2]
     assert [message.answered for message in batch] == [False, True, False]
 
@@ -141,3 +140,14 @@ def test_a_batch_answers_the_rest_when_a_connection_is_gone(origin: RecordingOri
 def test_a_batch_goes_back_as_one(origin: RecordingOrigin) -> None:
     Batch([make(origin, number) for number in (1, 2)]).requeue(2.5, backoff=False)
     assert [answer[2:] for answer in origin.answers] == [(2.5, False)] * 2
+
+
+async def test_an_answer_says_whether_it_is_on_its_way(origin: RecordingOrigin) -> None:
+    origin.gone = {b"%016x" % 2}
+    sent, gone = make(origin, 1), make(origin, 2)
+    assert sent.touch()
+    assert await sent.finish()
+    for answer in (gone.finish, gone.requeue, gone.touch):
+        assert not answer()
+        assert not await answer()
+    assert "delivers the message again" in repr(gone.finish())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -277,3 +279,79 @@ async def test_stop_does_not_wait_for_a_thread_for_ever(broker: Daemon, topic: s
     assert time.monotonic() - before < 15, "it would have waited for the thread"
     release.set()
     assert consumer.stats.requeued == 1
+
+
+async def test_a_sync_handler_in_a_thread_that_returns_work_has_failed(broker: Daemon, topic: str) -> None:
+    """Finishing would lose the message: nobody awaits what the handler returned."""
+    done: list[bytes] = []
+    facts: list[Fact] = []
+
+    async def work(message: Message) -> None:
+        done.append(message.body)
+
+    await publish(broker, topic, b"x")
+    options: dict[str, Any] = {"nsqd_tcp_addresses": [broker.tcp_address], "on_fact": facts.append}
+    async with Consumer(
+        topic, "ch", lambda message: work(message), threads=1, **options, **EAGER
+    ) as consumer:
+        await eventually_async(lambda: any(isinstance(fact, HandlerFailed) for fact in facts))
+        assert consumer.stats.finished == 0
+    assert done == []
+
+
+async def test_a_refused_dead_letter_takes_nothing_else_down(start_nsqd: Callable[..., Daemon]) -> None:
+    """It is tried again, on a connection of its own; the others are handled meanwhile."""
+    nsqd = start_nsqd(max_msg_size=10)
+    handled: list[bytes] = []
+    facts: list[Fact] = []
+
+    def handle(message: Message) -> None:
+        if message.body == b"poison":
+            refuse(message)
+        handled.append(message.body)
+
+    await publish(nsqd, "t", b"poison", b"1", b"2")
+    options: dict[str, Any] = {"nsqd_tcp_addresses": [nsqd.tcp_address], "on_fact": facts.append}
+    consumer = Consumer("t", "ch", handle, max_attempts=1, dead_letter_topic="d", **options, **EAGER)
+    async with consumer:
+        letters = consumer._handover._giving_up
+        assert letters is not None
+        letters._topic = "bad$topic"  # nsqd refuses it, and closes the connection it came on
+        await eventually_async(lambda: len([fact for fact in facts if isinstance(fact, GivenUp)]) >= 2)
+        assert sorted(handled) == [b"1", b"2"]
+        assert consumer.stats.connections[0].received >= 4, "the consuming connection is the first one still"
+        letters._topic = "d"
+        await drained(nsqd, "t")
+    assert consumer.stats.requeued >= 2
+
+
+def test_a_hanging_handler_does_not_keep_the_program_alive() -> None:
+    program = """
+import asyncio, threading
+from compat.nsqd import Nsqd, NsqdOptions
+from nsqgw import Consumer, Producer
+
+started = threading.Event()
+
+def hang(message):
+    started.set()
+    threading.Event().wait()
+
+async def main():
+    async with Nsqd(NsqdOptions(tcp_address="127.0.0.1:0", http_address="127.0.0.1:0")) as nsqd:
+        async with Producer([nsqd.tcp_address]) as producer:
+            await producer.publish("t", b"x")
+        consumer = Consumer("t", "c", hang, nsqd_tcp_addresses=[nsqd.tcp_address], threads=1)
+        await consumer.start()
+        while not started.is_set():
+            await asyncio.sleep(0.01)
+        await consumer.stop(timeout=0.05)
+        print("stopped")
+
+asyncio.run(main())
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert run.stdout == "stopped\n"
+    assert run.returncode == 0

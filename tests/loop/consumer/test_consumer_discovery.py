@@ -13,7 +13,7 @@ from harness.polling import eventually_async
 from harness.scripted import ScriptedNsqd
 from harness.wire import LookupWire
 from nsqgw.errors import NotConnected
-from nsqgw.instrument import LookupFailed
+from nsqgw.instrument import ConnectFailed, LookupFailed
 
 POLLING: dict[str, Any] = {"lookupd_poll_interval": 0.05, "lookupd_poll_jitter": 0.0}
 
@@ -50,31 +50,51 @@ async def test_c_cli_22_an_unknown_topic_is_no_failure(
 async def test_c_cli_24_a_vanished_nsqd_keeps_its_living_connection(
     nsqlookupd: ThreadedNsqlookupd, fake: ScriptedNsqd
 ) -> None:
-    async with consumer_by(nsqlookupd) as consumer:
+    """And a lost one is tried again for a while: who restarts is not named at once."""
+    async with consumer_by(nsqlookupd):
         with announce(nsqlookupd, fake):
             session = await fake.subscribed()
-        await eventually_async(
-            lambda: not consumer._topics._sources["t"]._found, what="the poll no longer names it"
-        )
+        await asyncio.sleep(4 * POLLING["lookupd_poll_interval"])  # polls that do not name it any more
         session.deliver(1)
         await session.received("FIN")
         assert not session.ended
-        # Lost now, it is not tried again: nobody names it.
         session.drop()
-        await eventually_async(lambda: consumer._topics.addresses == ())
-        assert len(fake.sessions) == 1
+        await fake.subscribed(1)
+
+
+async def test_an_nsqd_restarts_long_before_the_next_poll(
+    nsqlookupd: ThreadedNsqlookupd, fake: ScriptedNsqd
+) -> None:
+    """Polls come once a minute: neither its absence nor an empty answer of nsqlookupd ends the trying."""
+    async with consumer_by(nsqlookupd, lookupd_poll_interval=60.0) as consumer:
         with announce(nsqlookupd, fake):
-            await fake.subscribed(1)
+            await fake.subscribed()
+        await fake.stop()
+        await eventually_async(lambda: len(consumer.told(ConnectFailed)) >= 3)
+        await fake.start()
+        await fake.subscribed(1)
+
+
+async def test_an_nsqd_that_moved_is_found_long_before_the_next_poll(
+    nsqlookupd: ThreadedNsqlookupd, fake: ScriptedNsqd
+) -> None:
+    """Nobody serves the topic: nsqlookupd is asked again and again, not only once."""
+    async with consumer_by(nsqlookupd, lookupd_poll_interval=60.0) as consumer, ScriptedNsqd() as moved:
+        with announce(nsqlookupd, fake):
+            await fake.subscribed()
+        await fake.stop()
+        await eventually_async(lambda: len(consumer.told(ConnectFailed)) >= 3)
+        with announce(nsqlookupd, moved):
+            await moved.subscribed()
 
 
 async def test_an_nsqd_named_twice_is_connected_once(
     nsqlookupd: ThreadedNsqlookupd, fake: ScriptedNsqd
 ) -> None:
     with announce(nsqlookupd, fake):
-        async with consumer_by(nsqlookupd, nsqd_tcp_addresses=[fake.address, fake.address]) as consumer:
-            await eventually_async(lambda: consumer._topics._sources["t"]._found)
+        async with consumer_by(nsqlookupd, nsqd_tcp_addresses=[fake.address, fake.address]):
             await fake.subscribed()
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(4 * POLLING["lookupd_poll_interval"])  # polls that name it once more
             assert len(fake.sessions) == 1
 
 

@@ -11,7 +11,7 @@ from harness.consuming import Subject
 from harness.polling import eventually_async
 from harness.scripted import ScriptedNsqd
 from nsqgw import Batch, Message
-from nsqgw.consumer.batches import gather_batches
+from nsqgw.consumer.batches import Batches
 from nsqgw.consumer.inbox import Inbox
 from nsqgw.errors import ConfigError
 
@@ -161,21 +161,21 @@ async def test_with_a_handler_there_is_nothing_to_iterate_over(fake: ScriptedNsq
 async def test_batches_by_count() -> None:
     inbox = Inbox()
     inbox.dispatch([make(number) for number in range(7)])
-    batches = gather_batches(inbox, 3, 10**6, 0.0, never)
+    batches = Batches(inbox, 3, 10**6, 0.0, never)
     assert [numbers(await anext(batches)) for _ in range(3)] == [[0, 1, 2], [3, 4, 5], [6]]  # type: ignore[arg-type]
 
 
 async def test_batches_by_bytes() -> None:
     inbox = Inbox()
     inbox.dispatch([make(number, size) for number, size in enumerate([4, 4, 4, 50, 1, 9])])
-    batches = gather_batches(inbox, 100, 10, 0.0, never)
+    batches = Batches(inbox, 100, 10, 0.0, never)
     assert [numbers(await anext(batches)) for _ in range(4)] == [[0, 1], [2], [3], [4, 5]]  # type: ignore[arg-type]
 
 
 async def test_batches_by_age() -> None:
     inbox = Inbox()
     inbox.dispatch([make(1)])
-    waiting = asyncio.ensure_future(anext(gather_batches(inbox, 100, 10**6, 0.05, never)))  # type: ignore[arg-type]
+    waiting = asyncio.ensure_future(anext(Batches(inbox, 100, 10**6, 0.05, never)))  # type: ignore[arg-type]
     await asyncio.sleep(0)
     inbox.dispatch([make(2)])
     assert numbers(await waiting) == [1, 2]
@@ -184,7 +184,7 @@ async def test_batches_by_age() -> None:
 async def test_a_closing_inbox_gives_the_partial_batch() -> None:
     inbox = Inbox()
     inbox.dispatch([make(1)])
-    batches = gather_batches(inbox, 100, 10**6, 600.0, never)
+    batches = Batches(inbox, 100, 10**6, 600.0, never)
     waiting = asyncio.ensure_future(anext(batches))  # type: ignore[arg-type]
     await asyncio.sleep(0)
     assert inbox.take_unhandled() == []
@@ -196,7 +196,7 @@ async def test_a_closing_inbox_gives_the_partial_batch() -> None:
 async def test_cancelled_in_the_turn_of_an_arrival() -> None:
     inbox = Inbox()
     inbox.dispatch([make(1)])
-    waiting = asyncio.ensure_future(anext(gather_batches(inbox, 100, 10**6, 600.0, never)))  # type: ignore[arg-type]
+    waiting = asyncio.ensure_future(anext(Batches(inbox, 100, 10**6, 600.0, never)))  # type: ignore[arg-type]
     await asyncio.sleep(0.01)
     inbox.dispatch([make(2)])
     waiting.cancel()
