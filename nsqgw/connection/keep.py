@@ -70,9 +70,9 @@ async def keep_connected(
                 logger.exception("serving %s failed", address)
             finally:
                 connection.close()
-                del connection  # and its buffers, however long the next one takes
             if connection.was_useful or clock() - born > delay.longest:
                 delay.reset()
+            del connection  # and its buffers, however long the next one takes
             pause = delay.next()
         if not wanted():
             return
