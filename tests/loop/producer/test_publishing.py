@@ -91,10 +91,11 @@ async def test_what_nsqd_failed_to_store_goes_to_another(fake: ScriptedNsqd) -> 
 async def test_what_never_left_is_sent_when_there_is_a_connection_again(fake: ScriptedNsqd) -> None:
     async with producer_of(fake) as producer:
         await producer.wait_connected(5)
-        session = await fake.session()
-        session.drop()
+        await fake.stop()
         await eventually_async(lambda: not producer.stats.connected)
-        await producer.publish("t", b"x")
+        publishing = asyncio.ensure_future(producer.publish("t", b"x"))
+        await fake.start()
+        await asyncio.wait_for(publishing, 10)
         assert (await fake.session(1)).bodies[1:] == [b"x"]
 
 
