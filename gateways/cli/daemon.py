@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 import click
 
 from compat.go_logs import log_to_stderr
-from gateways.cli.options import OPTIONAL_ADDRESS
+from gateways.cli.options import OPTIONAL_ADDRESS, allow_host_option
 from nsqgw.service.lifecycle import run
 
 if TYPE_CHECKING:
@@ -17,12 +17,17 @@ if TYPE_CHECKING:
 
 DRAIN_TIMEOUT = 10.0
 
-admin_address_option = click.option(
+_admin_address_option = click.option(
     "--admin-address",
     type=OPTIONAL_ADDRESS,
     default="",
     help="host:port for /ping, /ready, /metrics and /config; none by default.",
 )
+
+
+def admin_options(function: Callable[..., int]) -> Callable[..., Any]:
+    """Where the admin port is, and the names it answers to."""
+    return _admin_address_option(allow_host_option("the admin port")(function))
 
 
 class Daemon(Protocol):
@@ -70,8 +75,9 @@ def run_daemon(
     log_prefix: str,
     log_level: str,
     admin_address: str,
+    allow_hosts: Iterable[str],
 ) -> int:
     """Log as the original does, run until a signal, and return the exit code."""
     log_to_stderr(log_prefix, log_level)
     service = DaemonService(name, daemon, metrics)
-    return run(service, admin_address=admin_address, drain_timeout=DRAIN_TIMEOUT)
+    return run(service, admin_address=admin_address, drain_timeout=DRAIN_TIMEOUT, allow_hosts=allow_hosts)

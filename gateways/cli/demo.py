@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from gateways.cli.go_flags import GoCommand
-from gateways.cli.options import ADDRESS, OPTIONAL_ADDRESS
+from gateways.cli.options import ADDRESS, OPTIONAL_ADDRESS, allow_host_option
 from gateways.demo.brokers import ANY_PORT, NSQDS
 from gateways.demo.demo import Demo, DemoSettings
 from nsqgw.service import logs
@@ -51,6 +51,7 @@ DRAIN_TIMEOUT = 20.0
     show_default=True,
     help="For /ping, /ready, /metrics and /config; empty for none.",
 )
+@allow_host_option("the demo")
 @click.option("--log-level", type=click.Choice(logs.LEVELS), default="warning", show_default=True)
 @click.option("--log-format", type=click.Choice(logs.FORMATS), default="logfmt", show_default=True)
 def command(
@@ -60,6 +61,7 @@ def command(
     lookupd: str,
     seconds: float | None,
     admin_address: str,
+    allow_hosts: tuple[str, ...],
     log_level: str,
     log_format: str,
 ) -> int:
@@ -75,8 +77,8 @@ def command(
     folder.mkdir(parents=True, exist_ok=True)
     logs.configure(log_level, log_format)
     _let_info_pass()
-    demo = Demo(DemoSettings(folder, listen, nsqds, lookupd, seconds))
-    return run(demo, admin_address=admin_address, drain_timeout=DRAIN_TIMEOUT)
+    demo = Demo(DemoSettings(folder, listen, nsqds, lookupd, seconds, allow_hosts))
+    return run(demo, admin_address=admin_address, drain_timeout=DRAIN_TIMEOUT, allow_hosts=allow_hosts)
 
 
 def _let_info_pass() -> None:

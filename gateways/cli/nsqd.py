@@ -11,7 +11,7 @@ import click
 from compat.nsqd import Nsqd, NsqdOptions
 from compat.nsqd.metrics import broker_metrics
 from compat.nsqd.options import KIND_ADDRESS, KIND_DURATION, config_key, flag_name
-from gateways.cli.daemon import admin_address_option, run_daemon
+from gateways.cli.daemon import admin_options, run_daemon
 from gateways.cli.go_flags import (
     LOG_LEVEL,
     Decorator,
@@ -60,8 +60,10 @@ def _with_nsqd_flags(function: Callable[..., int]) -> Callable[..., int]:
 @_with_nsqd_flags
 @boolean_option("--verbose", False, "Accepted without effect, as in the original.")
 @boolean_option("--worker-id", False, "Accepted without effect, as in the original.")
-@admin_address_option
-def command(admin_address: str, verbose: bool, worker_id: bool, **flags: Any) -> int:
+@admin_options
+def command(
+    admin_address: str, allow_hosts: tuple[str, ...], verbose: bool, worker_id: bool, **flags: Any
+) -> int:
     """The message broker: nsqd in memory, with the flags of the original.
 
     Flags take one or two dashes, and their value after `=` or as the next argument.
@@ -77,4 +79,5 @@ def command(admin_address: str, verbose: bool, worker_id: bool, **flags: Any) ->
         log_prefix=options.log_prefix,
         log_level=options.log_level,
         admin_address=admin_address,
+        allow_hosts=allow_hosts,
     )

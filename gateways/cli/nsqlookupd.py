@@ -8,7 +8,7 @@ import click
 
 from compat.nsqlookupd import Nsqlookupd, NsqlookupdOptions
 from compat.nsqlookupd.metrics import directory_metrics
-from gateways.cli.daemon import admin_address_option, run_daemon
+from gateways.cli.daemon import admin_options, run_daemon
 from gateways.cli.go_flags import (
     LOG_LEVEL,
     GoCommand,
@@ -40,7 +40,7 @@ from gateways.cli.options import ADDRESS
 )
 @duration_option("--inactive-producer-timeout", "5m0s", "An nsqd that did not ping for so long is hidden.")
 @duration_option("--tombstone-lifetime", "45s", "How long a tombstone hides an nsqd for a topic.")
-@admin_address_option
+@admin_options
 def command(
     log_level: str,
     log_prefix: str,
@@ -51,6 +51,7 @@ def command(
     inactive_producer_timeout: float,
     tombstone_lifetime: float,
     admin_address: str,
+    allow_hosts: tuple[str, ...],
 ) -> int:
     """The directory of topics: nsqlookupd, with the flags of the original.
 
@@ -70,4 +71,5 @@ def command(
         log_prefix=log_prefix,
         log_level=log_level,
         admin_address=admin_address,
+        allow_hosts=allow_hosts,
     )

@@ -9,6 +9,7 @@ import click
 
 from nsqgw.errors import ConfigError
 from nsqgw.protocol.names import check_channel, check_topic
+from nsqgw.service.hosts import check_host_name
 from nsqgw.service.settings import parse_address, parse_duration, parse_size
 
 
@@ -40,3 +41,14 @@ DURATION = Parsed("duration", parse_duration)
 SIZE = Parsed("size", parse_size)
 TOPIC = Parsed("topic", check_topic)
 CHANNEL = Parsed("channel", check_channel)
+
+
+def allow_host_option(server: str) -> Callable[..., Any]:
+    """`--allow-host`, for the HTTP ports that `server` names."""
+    return click.option(
+        "--allow-host",
+        "allow_hosts",
+        type=Parsed("name", check_host_name),
+        multiple=True,
+        help=f"A name of {server} beside addresses, localhost and this machine's; repeatable, * for all.",
+    )

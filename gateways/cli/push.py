@@ -7,7 +7,15 @@ from typing import Any
 import click
 
 from gateways.cli.go_flags import GoCommand
-from gateways.cli.options import ADDRESS, CHANNEL, DURATION, OPTIONAL_ADDRESS, SIZE, TOPIC
+from gateways.cli.options import (
+    ADDRESS,
+    CHANNEL,
+    DURATION,
+    OPTIONAL_ADDRESS,
+    SIZE,
+    TOPIC,
+    allow_host_option,
+)
 from gateways.push.config import PushConfig
 from gateways.push.gateway import PushGateway
 from gateways.push.limits import Limits
@@ -30,6 +38,7 @@ from nsqgw.service.lifecycle import run
 @click.option(
     "--listen", type=ADDRESS, default="127.0.0.1:8080", show_default=True, help="Where browsers come."
 )
+@allow_host_option("the gateway")
 @click.option(
     "--allow-origin",
     "allow_origins",
@@ -88,6 +97,7 @@ def command(**flags: Any) -> int:
                 nsqd_tcp_addresses=flags["nsqds"],
                 lookupd_http_addresses=flags["lookupds"],
                 listen=flags["listen"],
+                allow_hosts=flags["allow_hosts"],
                 allow_origins=flags["allow_origins"],
                 max_in_flight=flags["max_in_flight"],
                 connect_timeout=flags["connect_timeout"],
@@ -97,4 +107,9 @@ def command(**flags: Any) -> int:
     except ConfigError as error:
         raise click.UsageError(str(error)) from None
     logs.configure(flags["log_level"], flags["log_format"])
-    return run(gateway, admin_address=flags["admin_address"], drain_timeout=flags["drain_timeout"])
+    return run(
+        gateway,
+        admin_address=flags["admin_address"],
+        drain_timeout=flags["drain_timeout"],
+        allow_hosts=flags["allow_hosts"],
+    )

@@ -17,6 +17,7 @@ from gateways.cli.options import (
     SIZE,
     TOPIC,
     Parsed,
+    allow_host_option,
 )
 from gateways.ship.destination import KNOWN, parse_destination
 from gateways.ship.service import ShipService
@@ -55,6 +56,7 @@ def _setting(flag: str, kind: click.ParamType, text: str) -> Callable[..., Any]:
 @_setting("--connect-timeout", DURATION, "Give up the start when nothing given answers by then.")
 @_setting("--drain-timeout", DURATION, "For stopping in order.")
 @_setting("--admin-address", OPTIONAL_ADDRESS, "For /ping, /ready, /metrics and /config; empty for none.")
+@allow_host_option("the admin port")
 @click.option("--log-level", type=click.Choice(logs.LEVELS), default="info", show_default=True)
 @click.option("--log-format", type=click.Choice(logs.FORMATS), default="logfmt", show_default=True)
 def command(
@@ -68,7 +70,10 @@ def command(
     settings = _settings({**flags, "nsqd_tcp_addresses": nsqds, "lookupd_http_addresses": lookupds})
     logs.configure(log_level, log_format)
     return run(
-        ShipService(settings), admin_address=settings.admin_address, drain_timeout=settings.drain_timeout
+        ShipService(settings),
+        admin_address=settings.admin_address,
+        drain_timeout=settings.drain_timeout,
+        allow_hosts=settings.allow_hosts,
     )
 
 

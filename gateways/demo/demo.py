@@ -61,6 +61,7 @@ class DemoSettings:
     nsqd_tcp_addresses: tuple[str, ...] = ()
     lookupd_http_address: str = ANY_PORT
     seconds: float | None = None
+    allow_hosts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -176,6 +177,7 @@ class Demo:
             PushConfig(
                 topics=TOPICS,
                 listen=self._settings.listen,
+                allow_hosts=self._settings.allow_hosts,
                 lookupd_http_addresses=lookupds,
                 limits=Limits(close_timeout=2.0),
             ),

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from gateways.push.limits import Limits
 from nsqgw.errors import ConfigError
 from nsqgw.protocol.names import EPHEMERAL_SUFFIX, check_channel, check_topic
+from nsqgw.service.hosts import check_host_name
 from nsqgw.service.settings import parse_address
 
 _MAX_HOST = 24
@@ -24,6 +25,7 @@ class PushConfig:
     listen             host:port for browsers
     nsqd_tcp_addresses, lookupd_http_addresses  where the messages come from, one of them at least
     channel            None for an ephemeral one of this process, so that every gateway gets every message
+    allow_hosts        its names for browsers, beside those of `AllowedHosts` and the hosts of `allow_origins`
     allow_origins      pages of other hosts that may connect, as in `OriginPolicy`
     max_in_flight      messages of a topic that nsqd may have on the way
     connect_timeout    for the first connection to nsqd, in seconds
@@ -34,6 +36,7 @@ class PushConfig:
     nsqd_tcp_addresses: tuple[str, ...] = ()
     lookupd_http_addresses: tuple[str, ...] = ()
     channel: str | None = None
+    allow_hosts: tuple[str, ...] = ()
     allow_origins: tuple[str, ...] = ()
     max_in_flight: int = 1000
     connect_timeout: float = 10.0
@@ -48,6 +51,8 @@ class PushConfig:
             check_channel(self.channel)
         if not self.nsqd_tcp_addresses and not self.lookupd_http_addresses:
             raise ConfigError("no source given: name an nsqd (TCP address) or an nsqlookupd (HTTP address)")
+        for name in self.allow_hosts:
+            check_host_name(name)
         parse_address(self.listen)
 
     def shown(self) -> dict[str, object]:

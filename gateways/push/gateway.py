@@ -18,6 +18,7 @@ from gateways.push.hub import Hub
 from gateways.push.origin import OriginPolicy
 from gateways.push.routes import Routes, static_pages
 from nsqgw import Consumer
+from nsqgw.service.hosts import AllowedHosts
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
@@ -37,6 +38,7 @@ class PushGateway:
         self._config = config
         self._channel = config.channel or process_channel()
         self._origins = OriginPolicy(config.allow_origins)
+        self._hosts = AllowedHosts(config.listen, (*config.allow_hosts, *self._origins.hosts))
         self._pages = {**static_pages("gateways.push"), **(pages or {})}
         self._reach = Reach(config.nsqd_tcp_addresses, config.lookupd_http_addresses)
         self._feeds: tuple[Feed, ...] = ()
@@ -53,7 +55,7 @@ class PushGateway:
             new_backlog=lambda: Disconnect(limits.max_queue_bytes, limits.max_queue_age),
             clock=asyncio.get_running_loop().time,
         )
-        self._front = Front(self._context, Routes(self._context, self._origins, self._pages))
+        self._front = Front(self._context, Routes(self._context, self._hosts, self._origins, self._pages))
         await self._front.start(self._config.listen)
         self._feeds = tuple(Feed(self._consumer(topic), hub) for topic in hub.topics)
         for feed in self._feeds:

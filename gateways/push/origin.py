@@ -22,9 +22,14 @@ class OriginPolicy:
         entries = tuple(allowed)
         self._any = ANY in entries
         self._allowed = frozenset(_checked(entry) for entry in entries if entry != ANY)
+        self.hosts = frozenset({host for _, host, _ in self._allowed} | ({ANY} if self._any else set()))
+        """The hosts of the list, or `*`: names by which this server may be reached, too."""
 
     def permits(self, origin: str | None, host: str) -> bool:
-        """Whether a page of `origin` may use this server, which it reached as `host` (the Host header)."""
+        """Whether a page of `origin` may use this server, which it reached as `host` (the Host header).
+
+        `host` must be one of the server's names, or it says no more than `origin` does.
+        """
         if origin is None or self._any:
             return True
         parsed = _parse(origin)

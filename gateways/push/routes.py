@@ -18,6 +18,7 @@ from gateways.push.origin import OriginPolicy
 from gateways.push.session import Session
 from gateways.push.sse import CONTENT_TYPE, EventStreamSession
 from gateways.push.websocket import WebSocketSession, handshake
+from nsqgw.service.hosts import AllowedHosts, refusal
 
 Pages = Mapping[str, Response]
 
@@ -51,12 +52,16 @@ def static_pages(package: str) -> dict[str, Response]:
 class Routes:
     """Answers requests of one gateway; called by the front with each of them."""
 
-    def __init__(self, context: Context, origins: OriginPolicy, pages: Pages) -> None:
+    def __init__(self, context: Context, hosts: AllowedHosts, origins: OriginPolicy, pages: Pages) -> None:
         self._context = context
+        self._hosts = hosts
         self._origins = origins
         self._pages = pages
 
     def __call__(self, request: Request) -> Response | Session:
+        host = request.headers.get("host")
+        if not self._hosts.permits(host):
+            raise BadRequest(HTTPStatus.MISDIRECTED_REQUEST, refusal(host))
         if request.path.startswith(STREAM):
             return self._stream(request)
         if request.method not in ("GET", "HEAD"):

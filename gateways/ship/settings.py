@@ -9,6 +9,7 @@ from gateways.pipeline.pipeline import PipelineLimits
 from gateways.pipeline.retry import RetryPolicy
 from gateways.ship.destination import SinkSettings
 from nsqgw.protocol.names import check_channel, check_topic
+from nsqgw.service.hosts import check_host_name
 from nsqgw.service.settings import parse_address
 
 _DRAIN_RESERVE = 2.0  # seconds of the drain kept for giving messages back and closing
@@ -25,6 +26,7 @@ class ShipSettings(BaseModel):
     send_timeout      seconds for one try
     connect_timeout   seconds in which an nsqd or nsqlookupd has to be reached at the start
     drain_timeout     seconds for stopping in order
+    allow_hosts       names the admin port answers to, beside those of `AllowedHosts`
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -45,6 +47,7 @@ class ShipSettings(BaseModel):
     connect_timeout: float = Field(default=10.0, gt=0, le=3600)
     drain_timeout: float = Field(default=25.0, gt=0, le=3600)
     admin_address: str = "127.0.0.1:9117"
+    allow_hosts: tuple[str, ...] = ()
 
     @field_validator("topics")
     @classmethod
@@ -55,6 +58,11 @@ class ShipSettings(BaseModel):
     @classmethod
     def _check_channel(cls, value: str) -> str:
         return check_channel(value)
+
+    @field_validator("allow_hosts")
+    @classmethod
+    def _check_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(check_host_name(name) for name in value)
 
     @field_validator("nsqd_tcp_addresses", "lookupd_http_addresses")
     @classmethod

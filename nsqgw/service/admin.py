@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Metric, ProcessCollector
 from prometheus_client.core import InfoMetricFamily
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 from tornado.httpserver import HTTPServer
-from tornado.routing import Rule, URLSpec
+from tornado.httputil import HTTPServerRequest
+from tornado.routing import Matcher, Rule, URLSpec
 from tornado.web import Application, RequestHandler
 
+from nsqgw.service.hosts import AllowedHosts, refusal
 from nsqgw.service.lifecycle import Service
 from nsqgw.service.listen import bound_address, listen
 from nsqgw.version import __version__
@@ -29,7 +32,7 @@ class AdminPort:
     """An HTTP server for people, probes and Prometheus; it changes nothing.
 
     `registry` answers /metrics. `ready()` gives None or the reason for a 503. `settings()` is shown by
-    /config as it is: its secrets must be masked already.
+    /config as it is: its secrets must be masked already. `hosts` are the names it answers to.
     """
 
     def __init__(
@@ -38,8 +41,10 @@ class AdminPort:
         registry: CollectorRegistry,
         ready: Callable[[], str | None],
         settings: Callable[[], dict[str, object]],
+        hosts: AllowedHosts,
     ) -> None:
         routes: list[Rule] = [
+            Rule(_ForeignHost(hosts), _Misdirected),
             URLSpec("/ping", _Ping),
             URLSpec("/ready", _Ready, {"ready": ready}),
             URLSpec("/metrics", _Metrics, {"registry": registry}),
@@ -82,6 +87,22 @@ class _LiveCollector(Collector):
 
     def describe(self) -> Iterable[Metric]:
         return ()  # registering must not ask a service that has not started for its metrics
+
+
+class _ForeignHost(Matcher):
+    def __init__(self, hosts: AllowedHosts) -> None:
+        self._hosts = hosts
+
+    def match(self, request: HTTPServerRequest) -> dict[str, Any] | None:
+        return None if self._hosts.permits(request.headers.get("Host")) else {}
+
+
+class _Misdirected(RequestHandler):
+    def prepare(self) -> None:
+        self.set_status(421)
+        self.set_header("Content-Type", "text/plain; charset=utf-8")
+        self.set_header("X-Content-Type-Options", "nosniff")
+        self.finish(refusal(self.request.headers.get("Host")) + "\n")
 
 
 class _Ping(RequestHandler):

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from nsqgw.deadline import within
 from nsqgw.errors import DeadlineExceeded, NSQError
+from nsqgw.service.hosts import AllowedHosts
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
@@ -72,19 +73,27 @@ class _Phase(enum.Enum):
     DRAINING = "draining"
 
 
-def run(service: Service, *, admin_address: str | None, drain_timeout: float) -> int:
+def run(
+    service: Service, *, admin_address: str | None, drain_timeout: float, allow_hosts: Iterable[str] = ()
+) -> int:
     """Run `service` in an event loop of its own until it has stopped; see `serve`."""
-    return asyncio.run(serve(service, admin_address=admin_address, drain_timeout=drain_timeout))
+    return asyncio.run(
+        serve(service, admin_address=admin_address, drain_timeout=drain_timeout, allow_hosts=allow_hosts)
+    )
 
 
-async def serve(service: Service, *, admin_address: str | None, drain_timeout: float) -> int:
+async def serve(
+    service: Service, *, admin_address: str | None, drain_timeout: float, allow_hosts: Iterable[str] = ()
+) -> int:
     """Start `service`, wait for a signal or its own end, drain it, and return the exit code.
 
-    `admin_address` is the "host:port" of the admin port; None or "" opens none. `drain_timeout` in seconds
-    bounds `service.stop()`. Exit codes: 0 stopped in order; 1 it could not start, could not go on or did not
-    drain in time (one line on stderr says which); 128 + n when a second signal n cut the drain short.
+    `admin_address` is the "host:port" of the admin port; None or "" opens none. It answers to the names of
+    `service.hosts.AllowedHosts` with `allow_hosts`. `drain_timeout` in seconds bounds `service.stop()`.
+
+    Exit codes: 0 stopped in order; 1 it could not start, could not go on or did not drain in time (a line on
+    stderr says which); 128 + n when a second signal n cut the drain short.
     """
-    return await _Life(service, drain_timeout).live(admin_address)
+    return await _Life(service, drain_timeout).live(admin_address, allow_hosts)
 
 
 class _Life:
@@ -98,13 +107,14 @@ class _Life:
         self._force = asyncio.Event()
         self._forced_by = 0
 
-    async def live(self, admin_address: str | None) -> int:
+    async def live(self, admin_address: str | None, allow_hosts: Iterable[str]) -> int:
         code = EXIT_OK
         admin: AdminPort | None = None
         with _signals_sent_to(self._signalled):
             try:
                 if admin_address:
-                    admin = _open_admin_port(admin_address, self._service, self.ready)
+                    hosts = AllowedHosts(admin_address, allow_hosts)
+                    admin = _open_admin_port(admin_address, hosts, self._service, self.ready)
                 await self._work()
             except (NSQError, OSError) as error:
                 code = self._fail(error)
@@ -185,10 +195,11 @@ class _Life:
         return EXIT_FAILED
 
 
-def _open_admin_port(address: str, service: Service, ready: Any) -> AdminPort:
+def _open_admin_port(address: str, hosts: AllowedHosts, service: Service, ready: Any) -> AdminPort:
     from nsqgw.service.admin import AdminPort, service_registry  # needs the extra `gateways`
 
-    admin = AdminPort(registry=service_registry(service), ready=ready, settings=service.settings)
+    registry = service_registry(service)
+    admin = AdminPort(registry=registry, ready=ready, settings=service.settings, hosts=hosts)
     admin.listen(address)
     logger.info("%s: admin port on http://%s", service.name, admin.address)
     return admin

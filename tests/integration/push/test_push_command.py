@@ -6,7 +6,8 @@ import asyncio
 import signal
 import socket
 from pathlib import Path
-from urllib.request import urlopen
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
 from websockets.exceptions import ConnectionClosed
@@ -27,6 +28,8 @@ def test_the_way_through_to_sigterm(nsqd, tmp_path: Path) -> None:
         "127.0.0.1:0",
         "--admin-address",
         "127.0.0.1:0",
+        "--allow-host",
+        "push.example",
     )
     with Nsqgw(tmp_path, "push", *TOPIC, *flags) as push:
         admin = push.wait_for(r"admin port on (http://[^\s\"]+)")
@@ -34,6 +37,10 @@ def test_the_way_through_to_sigterm(nsqd, tmp_path: Path) -> None:
         for path, text in (("ping", b"OK"), ("ready", b"ready\n")):
             with urlopen(f"{admin}/{path}") as answer:
                 assert answer.read() == text
+        for url in (f"{admin}/ping", f"http://{address}/topics"):
+            assert urlopen(Request(url, headers={"Host": "push.example"})).status == 200
+            with pytest.raises(HTTPError, match="421"):
+                urlopen(Request(url, headers={"Host": "evil.example"}))
         with connect(f"ws://{address}/stream/events", proxy=None) as websocket:
             asyncio.run(publish(nsqd.tcp_address, b"hello"))
             assert websocket.recv(timeout=10) == "hello"
@@ -60,6 +67,10 @@ async def publish(address: str, body: bytes) -> None:
         ((*TOPIC, "--channel", "a b", *NOWHERE), "channel name 'a b' is not valid"),
         ((*TOPIC, *NOWHERE, "--listen", "8080"), "address '8080' is not valid: write host:port"),
         ((*TOPIC, *NOWHERE, "--allow-origin", "example.org"), "allowed origin 'example.org' is not valid"),
+        (
+            (*TOPIC, *NOWHERE, "--allow-host", "http://a"),
+            "host 'http://a' is not valid: write a name without",
+        ),
         ((*TOPIC, *NOWHERE, "--max-queue-bytes", "much"), "size 'much' is not valid"),
     ],
 )

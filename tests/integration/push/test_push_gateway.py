@@ -9,6 +9,7 @@ from urllib.request import urlopen
 
 import pytest
 from prometheus_client import generate_latest
+from tornado.httpclient import AsyncHTTPClient, HTTPRequest
 from websockets.asyncio.client import connect
 
 from gateways.push.config import PushConfig, process_channel
@@ -138,6 +139,19 @@ async def test_a_port_in_use_and_an_nsqd_that_is_not_there(start, nsqd) -> None:
         await start(connect_timeout=0.3)
 
 
+async def test_names_by_which_browsers_may_come(start) -> None:
+    allowed = {"allow_hosts": ("push.example",), "allow_origins": ("https://shop.example", "http://[::2]")}
+    named, open_to_all = await start(**allowed), await start(allow_origins=("*",))
+
+    async def status(gateway: PushGateway, host: str) -> int:
+        request = HTTPRequest(f"http://{gateway.address}/topics", headers={"Host": host})
+        return (await AsyncHTTPClient().fetch(request, raise_error=False)).code
+
+    names = ("127.0.0.1", "localhost", "push.example:80", "shop.example", "evil.example")
+    assert [await status(named, name) for name in names] == [200, 200, 200, 200, 421]
+    assert await status(open_to_all, "evil.example") == 200
+
+
 @pytest.mark.parametrize(
     ("settings", "text"),
     [
@@ -146,6 +160,7 @@ async def test_a_port_in_use_and_an_nsqd_that_is_not_there(start, nsqd) -> None:
         ({"channel": "a b"}, "channel name 'a b'"),
         ({"nsqd_tcp_addresses": ()}, "no source given"),
         ({"listen": "8080"}, "address '8080'"),
+        ({"allow_hosts": ("http://a",)}, "host 'http://a'"),
     ],
 )
 def test_wrong_settings_are_named(settings: dict, text: str) -> None:

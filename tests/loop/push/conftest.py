@@ -18,6 +18,7 @@ from gateways.push.hub import Hub
 from gateways.push.limits import Limits
 from gateways.push.origin import OriginPolicy
 from gateways.push.routes import Routes
+from nsqgw.service.hosts import AllowedHosts
 
 PAGE = Response(HTTPStatus.OK, b"<!doctype html>", "text/html; charset=utf-8")
 QUICK = Limits(look_interval=0.04, close_timeout=2.0)
@@ -84,7 +85,8 @@ async def serve() -> AsyncIterator[Serve]:
             new_backlog=lambda: Disconnect(limits.max_queue_bytes, limits.max_queue_age),
             clock=asyncio.get_running_loop().time,
         )
-        front = Front(context, Routes(context, OriginPolicy(allow_origins), {"/": PAGE}))
+        hosts = AllowedHosts("test:0")
+        front = Front(context, Routes(context, hosts, OriginPolicy(allow_origins), {"/": PAGE}))
         await front.start("127.0.0.1:0")
         fronts.append(front)
         return Served(front, context, hub)

@@ -147,6 +147,23 @@ async def test_origins_same_host_and_allowed(serve, dial) -> None:
         assert status_of(await peer.read_until(b"\r\n\r\n")) == 101
 
 
+@pytest.mark.parametrize("path", [b"/", b"/topics", b"/nowhere", b"/stream/events"])
+async def test_a_page_whose_name_was_rebound_to_us_gets_nothing(serve, dial, path: bytes) -> None:
+    served = await serve()
+    here = b"evil.example:8080"
+    for head in (UPGRADE.replace(b"test", here) + KEY, b"Host: %s\r\nAccept: text/event-stream\r\n" % here):
+        peer = await dial(served)
+        peer.send(b"GET %s HTTP/1.1\r\n%sOrigin: http://%s\r\n\r\n" % (path, head, here))
+        answer = await peer.read_all()
+        assert status_of(answer) == 421
+        assert (
+            error_of(answer)
+            == "host 'evil.example:8080' is none of this server's names; --allow-host adds one"
+        )
+    assert served.hub.subscribers("events") == 0
+    assert served.context.refused[421] == 2
+
+
 async def test_a_slow_handshake_times_out_and_a_silent_connection_is_dropped(serve, dial) -> None:
     served = await serve(Limits(look_interval=0.04, handshake_timeout=0.1))
     slow, silent = await dial(served), await dial(served)

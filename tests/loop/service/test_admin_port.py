@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import AsyncIterator, Iterable
 
 import pytest
@@ -12,6 +13,7 @@ from tornado.httpclient import AsyncHTTPClient, HTTPResponse
 
 from nsqgw.errors import ConfigError, ListenFailed
 from nsqgw.service.admin import AdminPort, service_registry
+from nsqgw.service.hosts import AllowedHosts
 
 
 class Program:
@@ -40,9 +42,18 @@ def program() -> Program:
     return Program()
 
 
+def admin_port(program: Program, *names: str) -> AdminPort:
+    return AdminPort(
+        registry=service_registry(program),
+        ready=program.ready,
+        settings=program.settings,
+        hosts=AllowedHosts("127.0.0.1:0", names),
+    )
+
+
 @pytest.fixture
 async def port(program: Program) -> AsyncIterator[AdminPort]:
-    admin = AdminPort(registry=service_registry(program), ready=program.ready, settings=program.settings)
+    admin = admin_port(program)
     admin.listen("127.0.0.1:0")
     yield admin
     await admin.close()
@@ -82,6 +93,23 @@ async def test_config_is_json(port: AdminPort) -> None:
     assert json.loads(answer.body) == {"token": "***", "depth": 1.0}
 
 
+@pytest.mark.parametrize("path", ["/ping", "/ready", "/metrics", "/config", "/nowhere"])
+async def test_a_page_whose_name_was_rebound_to_us_gets_nothing(port: AdminPort, path: str) -> None:
+    answer = await get(port, path, Host="evil.example:9118", Origin="http://evil.example:9118")
+    assert (answer.code, answer.body) == (
+        421,
+        b"host 'evil.example:9118' is none of this server's names; --allow-host adds one\n",
+    )
+
+
+async def test_its_own_names_and_those_allowed_are_answered(program: Program) -> None:
+    admin = admin_port(program, "probe.example")
+    admin.listen("127.0.0.1:0")
+    for host in ("127.0.0.1:1", "localhost", socket.gethostname(), "probe.example:9118"):
+        assert (await get(admin, "/ping", Host=host)).body == b"OK"
+    await admin.close()
+
+
 async def test_other_paths_and_methods_change_nothing(port: AdminPort) -> None:
     assert (await get(port, "/")).code == 404
     answer = await AsyncHTTPClient().fetch(
@@ -91,7 +119,7 @@ async def test_other_paths_and_methods_change_nothing(port: AdminPort) -> None:
 
 
 async def test_a_port_in_use_is_named_with_the_remedy(port: AdminPort, program: Program) -> None:
-    second = AdminPort(registry=service_registry(program), ready=program.ready, settings=program.settings)
+    second = admin_port(program)
     with pytest.raises(ListenFailed) as caught:
         second.listen(port.address)
     assert str(caught.value) == (
@@ -112,6 +140,6 @@ async def test_a_port_in_use_is_named_with_the_remedy(port: AdminPort, program: 
 async def test_other_addresses_that_cannot_be_had(
     port: AdminPort, program: Program, address: str, error: type[Exception], text: str
 ) -> None:
-    other = AdminPort(registry=service_registry(program), ready=program.ready, settings=program.settings)
+    other = admin_port(program)
     with pytest.raises(error, match=text):
         other.listen(address)
