@@ -1,4 +1,4 @@
-"""nsqgw: the Perl-compatible NSQ suite for Python. The client library; see README.md."""
+"""nsqgw: an NSQ suite for Python. The client library; see README.md."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -15,7 +15,7 @@ from harness.http import post
 from harness.polling import eventually_async
 from nsqgw import Consumer, Message, NSQError, Producer
 from nsqgw.errors import NotConnected
-from nsqgw.instrument import Connected, Disconnected, Fact
+from nsqgw.instrument import Connected, ConnectFailed, Disconnected, Fact
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +59,8 @@ async def test_consumer_carries_on(start_nsqd: StartNsqd) -> None:
         await asyncio.to_thread(post, daemon.http_address, "/pub?topic=t", b"after")
         await eventually_async(lambda: b"after" in bodies, CARRY_ON)
         logger.info("%s: consumer carried on after %.2f s", daemon.kind, time.monotonic() - started)
+    pauses = [fact.retry_in for fact in facts if isinstance(fact, ConnectFailed)]
+    assert max(pauses, default=0.0) < 5.0, "the promise: no longer than that after nsqd is there again"
     kinds = [type(fact) for fact in facts]
     assert kinds.index(Connected) < kinds.index(Disconnected)
     assert Connected in kinds[kinds.index(Disconnected) :]
@@ -157,10 +159,9 @@ async def test_stream_of_messages_over_a_restart(start_nsqd: StartNsqd) -> None:
         await eventually_async(lambda: confirmed_since() <= seen, CARRY_ON)
 
 
-async def test_real_nsqd_on_disk_loses_nothing_confirmed(start_nsqd: StartNsqd, kind: str) -> None:
+@pytest.mark.parametrize("kind", [pytest.param("real", marks=pytest.mark.real)], indirect=True)
+async def test_real_nsqd_on_disk_loses_nothing_confirmed(start_nsqd: StartNsqd) -> None:
     """With every message on disk a kill loses none whose publish returned (ours keeps all in memory)."""
-    if kind != "real":
-        return
     daemon = start_nsqd(mem_queue_size=0, sync_every=1)
     returned: set[bytes] = set()
     seen: set[bytes] = set()
