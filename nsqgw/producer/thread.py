@@ -33,7 +33,7 @@ class ProducerThread:
         self._loop = _Loop()
         self._lock = threading.RLock()  # reentrant: a signal handler may publish, too
         self._incoming: deque[tuple[Step[Any], Future[Any]]] = deque()
-        self._woken = False
+        self._woken = True  # by itself, once the producer has been started
         self._steps: set[asyncio.Future[Any]] = set()
         self._end = asyncio.Event()
         self._ending = False
@@ -91,6 +91,7 @@ class ProducerThread:
     async def _live(self) -> None:
         await self.producer.start()
         try:
+            self._take()
             await self._end.wait()
             self._take()
         finally:

@@ -46,7 +46,7 @@ def topic() -> str:
 
 
 def in_threads(count: int, work: Callable[[int], None]) -> list[threading.Thread]:
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(count)]
+    threads = [threading.Thread(target=work, args=(number,), daemon=True) for number in range(count)]
     for thread in threads:
         thread.start()
     return threads
@@ -91,6 +91,12 @@ def test_many_threads_publish_everything_once(broker: Daemon, topic: str) -> Non
         assert producer.stats.published == 2000
     got = asyncio.run(consume(broker.tcp_address, topic, lambda got: len(got) >= 2000))
     assert len(got) == len(set(got)) == 2000
+
+
+def test_a_publish_right_after_the_thread_began_waits_for_the_producer(broker: Daemon, topic: str) -> None:
+    for _ in range(30):
+        with BlockingProducer([broker.tcp_address]) as producer:
+            producer.publish(topic, b"x")
 
 
 def test_soon_many_are_under_way_and_flush_waits_for_them(broker: Daemon, topic: str) -> None:
@@ -237,16 +243,18 @@ def test_threads_publish_while_nsqd_is_killed(
                 time.sleep(0.001)
 
         threads = in_threads(8, work)
-        for _ in range(2):
+        try:
+            for _ in range(2):
+                before = len(confirmed)
+                eventually(lambda: len(confirmed) > before + 300)  # noqa: B023
+                nsqd.stop()
+                eventually(lambda: producer.stats.connected == ())
+                nsqd.start()
+                begun = next(attempted)
             before = len(confirmed)
-            eventually(lambda: len(confirmed) > before + 300)  # noqa: B023
-            nsqd.stop()
-            eventually(lambda: producer.stats.connected == ())
-            nsqd.start()
-            begun = next(attempted)
-        before = len(confirmed)
-        eventually(lambda: len(confirmed) > before + 300)
-        enough.set()
+            eventually(lambda: len(confirmed) > before + 300)
+        finally:
+            enough.set()
         for thread in threads:
             thread.join(30)
     due = confirmed if kind == "real" else [body for body in confirmed if int(body) > begun]

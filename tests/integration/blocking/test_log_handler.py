@@ -227,18 +227,20 @@ def test_threads_log_while_nsqd_is_killed(
             log.info("%d.%d", thread, logged[thread])
             logged[thread] += 1
 
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    threads = [threading.Thread(target=work, args=(number,), daemon=True) for number in range(4)]
     for thread in threads:
         thread.start()
-    for _ in range(2):
+    try:
+        for _ in range(2):
+            before = handler.stats.published
+            eventually(lambda: handler.stats.published > before + 50)  # noqa: B023
+            nsqd.stop()
+            eventually(lambda: handler.stats.spooled_bytes > 2_000)
+            nsqd.start()
         before = handler.stats.published
-        eventually(lambda: handler.stats.published > before + 50)  # noqa: B023
-        nsqd.stop()
-        eventually(lambda: handler.stats.spooled_bytes > 2_000)
-        nsqd.start()
-    before = handler.stats.published
-    eventually(lambda: handler.stats.published > before + 50)
-    enough.set()
+        eventually(lambda: handler.stats.published > before + 50)
+    finally:
+        enough.set()
     for thread in threads:
         thread.join(10)
     handler.flush()
