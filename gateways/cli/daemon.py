@@ -25,7 +25,7 @@ _admin_address_option = click.option(
 )
 
 
-def admin_options(function: Callable[..., int]) -> Callable[..., Any]:
+def admin_options(function: Callable[..., int]) -> Any:
     """Where the admin port is, and the names it answers to."""
     return _admin_address_option(allow_host_option("the admin port")(function))
 

@@ -101,6 +101,7 @@ def command(**flags: Any) -> int:
                 allow_origins=flags["allow_origins"],
                 max_in_flight=flags["max_in_flight"],
                 connect_timeout=flags["connect_timeout"],
+                drain_timeout=flags["drain_timeout"],
                 limits=Limits(max_queue_bytes=flags["max_queue_bytes"]),
             )
         )

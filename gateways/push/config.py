@@ -29,6 +29,7 @@ class PushConfig:
     allow_origins      pages of other hosts that may connect, as in `OriginPolicy`
     max_in_flight      messages of a topic that nsqd may have on the way
     connect_timeout    for the first connection to nsqd, in seconds
+    drain_timeout      for stopping in order, in seconds
     """
 
     topics: tuple[str, ...]
@@ -40,6 +41,7 @@ class PushConfig:
     allow_origins: tuple[str, ...] = ()
     max_in_flight: int = 1000
     connect_timeout: float = 10.0
+    drain_timeout: float = 10.0
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:

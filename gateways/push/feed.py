@@ -32,11 +32,16 @@ class Feed:
         await self.consumer.start()
         self._pump = asyncio.create_task(self._stream())
 
-    async def stop(self) -> None:
-        """Leave NSQ; what was on its way to the hub gets there."""
-        await self.consumer.stop()
-        if self._pump is not None:
-            await asyncio.wait({self._pump})  # what broke it, if anything did, was told by wait_closed
+    async def stop(self, timeout: float) -> None:
+        """Leave NSQ, with `timeout` seconds for what is on its way to the hub to get there."""
+        try:
+            await self.consumer.stop(timeout)
+            if self._pump is not None:
+                await asyncio.wait({self._pump})  # what broke it, if anything did, was told by wait_closed
+        finally:
+            if self._pump is not None:
+                self._pump.cancel()
+                await asyncio.wait({self._pump})
 
     async def wait_closed(self) -> None:
         """Until the feed has stopped; raises what broke it."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 from collections.abc import Callable
 from http import HTTPStatus
 
@@ -144,13 +145,16 @@ class Front:
             server.close()
         self._servers.clear()
 
-    async def close(self) -> None:
-        """End every connection: browsers are told to come back, and those that do not go are dropped."""
+    async def close(self, timeout: float = math.inf) -> None:
+        """End every connection: browsers are told to come back, and those that do not go are dropped.
+
+        They have the `close_timeout` of the limits for it, and no more than `timeout` seconds.
+        """
         self.stop_listening()
         for connection in self._context.connections:
             connection.end()
         with contextlib.suppress(asyncio.TimeoutError):
-            await within(self._context.limits.close_timeout, self._context.vacant.wait())
+            await within(min(timeout, self._context.limits.close_timeout), self._context.vacant.wait())
         for connection in self._context.connections:
             connection.abort()
         if self._wheel is not None:

@@ -18,12 +18,16 @@ from gateways.push.hub import Hub
 from gateways.push.origin import OriginPolicy
 from gateways.push.routes import Routes, static_pages
 from nsqgw import Consumer
+from nsqgw.deadline import within
 from nsqgw.service.hosts import AllowedHosts
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
 
 logger = logging.getLogger(__name__)
+
+# When, in parts of drain_timeout, messages in hand go back to nsqd, a feed is given up, browsers are dropped.
+_CONSUMERS_PART, _FEEDS_PART, _BROWSERS_PART = 0.4, 0.5, 0.9
 
 
 class PushGateway:
@@ -64,10 +68,17 @@ class PushGateway:
         logger.info("streaming %s on http://%s", ", ".join(hub.topics), self.address)
 
     async def stop(self) -> None:
-        """Leave NSQ first, so that browsers get everything that was received; then send them off."""
-        await asyncio.gather(*(feed.stop() for feed in self._feeds))
-        if self._front is not None:
-            await self._front.close()
+        """Leave NSQ first, so that browsers get everything that was received; then send them off.
+
+        They are told to come back whatever becomes of the feeds.
+        """
+        clock = asyncio.get_running_loop().time
+        ends = clock() + self._config.drain_timeout * _BROWSERS_PART
+        try:
+            await asyncio.gather(*(self._stop_feed(feed) for feed in self._feeds))
+        finally:
+            if self._front is not None:
+                await self._front.close(ends - clock())
 
     async def wait_closed(self) -> None:
         """Until a feed ends, which it does before `stop` only by raising."""
@@ -110,6 +121,15 @@ class PushGateway:
     def settings(self) -> dict[str, object]:
         """The settings in force."""
         return {**self._config.shown(), "channel": self._channel}
+
+    async def _stop_feed(self, feed: Feed) -> None:
+        topic, timeout = feed.consumer.topic, self._config.drain_timeout * _FEEDS_PART
+        try:
+            await within(timeout, feed.stop(self._config.drain_timeout * _CONSUMERS_PART))
+        except asyncio.TimeoutError:
+            logger.warning("topic %s: the feed did not stop within %gs", topic, timeout)
+        except Exception:
+            logger.exception("topic %s: the feed did not stop in order", topic)
 
     def _consumer(self, topic: str) -> Consumer:
         return Consumer(
