@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from nsqgw import errors
 from nsqgw.config import ConnectionConfig, ConsumerConfig, ProducerConfig, TlsConfig
 from nsqgw.consumer import Batch, Consumer, FailureRule
 from nsqgw.errors import NSQError
@@ -44,5 +45,6 @@ __all__ = [
     "ProducerConfig",
     "TlsConfig",
     "__version__",
+    "errors",
     "publish",
 ]

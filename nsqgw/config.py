@@ -297,6 +297,9 @@ def configured(kind: type[C], config: C | None, options: dict[str, Any]) -> C:
             import difflib
 
             near = difflib.get_close_matches(name, names, 1)
-            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(names)}"
+            if name in [f.name for f in fields(ConnectionConfig)]:
+                hint = f"it belongs to the connection: connection=ConnectionConfig({name}=...)"
+            else:
+                hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(names)}"
             raise ConfigError(f"there is no option {name!r}: {hint}")
     return replace(config or kind(), **options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import threading
 from collections.abc import AsyncIterator, Iterable, Mapping
 from functools import partial
 from types import TracebackType
@@ -101,6 +102,7 @@ class Consumer:
         self._handlers.check(self.config)
         self._on_fact = guarded(on_fact)
         self._totals = Totals()
+        self._figures = threading.Lock()
         self._started = False
         self._stopping = False
         self._closed: asyncio.Event | None = None
@@ -218,11 +220,10 @@ class Consumer:
 
     @property
     def stats(self) -> ConsumerStats:
-        """Figures up to now."""
-        living = (
-            tuple(subscription.stats() for subscription in self._flow.subscriptions) if self._closed else ()
-        )
-        return self._totals.with_living(living)
+        """Figures up to now; may be read from any thread, and no count ever goes back."""
+        with self._figures:
+            subscriptions = self._flow.subscriptions if self._closed else []
+            return self._totals.with_living(tuple(subscription.stats() for subscription in subscriptions))
 
     # -- what a subscription asks (consumer.subscription.Subscriber)
 
@@ -288,11 +289,12 @@ class Consumer:
         except NSQError as error:
             reason = error
         finally:
-            self._flow.remove(subscription)
-            last = subscription.stats()
+            with self._figures:
+                self._flow.remove(subscription)
+                last = subscription.stats()
+                self._totals.add(last)
             subscription.abandon()
             self._handover.discard_stale()
-            self._totals.add(last)
             self._on_fact(
                 Disconnected(connection.address, None if self._stopping else reason, last.in_flight)
             )

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ConnectionStats:
-    """One connection; counts since it was made."""
+    """One connection to one topic; counts since it was made."""
 
     address: str
+    topic: str
     rdy: int
     in_flight: int
     received: int

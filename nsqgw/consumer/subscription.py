@@ -72,7 +72,7 @@ class Subscription:
     @property
     def in_flight(self) -> int:
         """Messages received and not answered."""
-        return sum(arrival.unanswered for arrival in self._arrivals)
+        return sum(arrival.unanswered for arrival in list(self._arrivals))  # a copy: any thread may ask
 
     @property
     def max_rdy(self) -> int:
@@ -88,6 +88,7 @@ class Subscription:
         """Figures up to now."""
         return ConnectionStats(
             self.address,
+            self.topic,
             self.rdy,
             self.in_flight,
             self.messages_received,

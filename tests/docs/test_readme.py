@@ -92,7 +92,7 @@ def test_every_command_is_run_by_some_test() -> None:
 
 
 def _start(line: str) -> str:
-    return " ".join(line.split()[:2]) if line.startswith("nsqgw") else line.split()[0]
+    return " ".join(line.split()[:2])
 
 
 def test_every_python_block_is_run_by_some_test() -> None:
@@ -148,10 +148,16 @@ def test_iterating(nsqd: Any, spawn: Any, words: str) -> None:
 
 def test_publishing(nsqd: Any, spawn: Any) -> None:
     code = python_block("publish_many").replace("127.0.0.1:4150", nsqd.tcp_address)
-    process, output = spawn(sys.executable, "-c", code.replace("127.0.0.1:4152", nsqd.tcp_address))
+    process, output = spawn(sys.executable, "-c", code)
     assert process.wait(30) == 0, output.read_text()
     stats = requests.get(f"http://{nsqd.http_address}/stats?format=json", timeout=5).json()
     assert [topic["message_count"] for topic in stats["topics"]] == [5]
+
+
+def test_publishing_from_the_shell(nsqd: Any, spawn: Any) -> None:
+    process, output = spawn(*shlex.split(command("curl -d").replace("127.0.0.1:4151", nsqd.http_address)))
+    assert process.wait(30) == 0
+    assert output.read_text().endswith("OK")
 
 
 def test_asking_by_http(nsq_cluster: Any, spawn: Any) -> None:
@@ -200,7 +206,7 @@ def test_push_to_a_websocket_and_to_curl(nsqd: Any, spawn: Any) -> None:
     eventually(lambda: "started" in output.read_text(), what="push to start")
     assert "<!doctype html>" in requests.get(f"http://{address}/", timeout=5).text
 
-    _, events = spawn(*shlex.split(command("curl").replace("127.0.0.1:8080", address)))
+    _, events = spawn(*shlex.split(command("curl -N").replace("127.0.0.1:8080", address)))
     with websockets.sync.client.connect(f"ws://{address}/stream/events") as browser:
         # curl has no sign of its subscription but what it prints; publish until it does.
         def arrived() -> bool:
