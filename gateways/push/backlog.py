@@ -7,6 +7,7 @@ a policy which drops or merges single frames finds them.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from typing import Protocol
 
@@ -23,8 +24,12 @@ class Backlog(Protocol):
         """Queue `data`, the burst as this browser gets it; False when the browser has to go instead."""
         ...
 
+    def stall(self, now: float) -> None:
+        """The transport takes nothing more from `now` on, until it has written what it holds."""
+        ...
+
     def overdue(self, now: float) -> bool:
-        """Whether what waits has waited too long, so that the browser has to go."""
+        """Whether what waits, in here or in the transport, has waited too long: the browser has to go."""
         ...
 
     def take(self) -> bytes | None:
@@ -33,13 +38,17 @@ class Backlog(Protocol):
 
 
 class Disconnect:
-    """Close a browser that lags: more than `max_bytes` wait, or the oldest for over `max_age` seconds."""
+    """Close a browser that lags: more than `max_bytes` wait, or the oldest for over `max_age` seconds.
 
-    __slots__ = ("_max_age", "_max_bytes", "_waiting", "size")
+    The oldest may be what the transport holds: what it took just before it stalled, though nothing follows.
+    """
+
+    __slots__ = ("_max_age", "_max_bytes", "_stalled_at", "_waiting", "size")
 
     def __init__(self, max_bytes: int, max_age: float) -> None:
         self._max_bytes = max_bytes
         self._max_age = max_age
+        self._stalled_at = math.inf
         self._waiting: deque[tuple[float, bytes]] = deque()
         self.size = 0
 
@@ -50,8 +59,12 @@ class Disconnect:
         self.size += len(data)
         return True
 
+    def stall(self, now: float) -> None:
+        self._stalled_at = now
+
     def overdue(self, now: float) -> bool:
-        return bool(self._waiting) and now - self._waiting[0][0] > self._max_age
+        oldest = self._waiting[0][0] if self._waiting else math.inf
+        return now - min(oldest, self._stalled_at) > self._max_age
 
     def take(self) -> bytes | None:
         if not self._waiting:

@@ -142,6 +142,8 @@ class Session(asyncio.Protocol, ABC):
         self._transport.pause_reading()
         if self._backlog is None and self._listening:
             self._backlog = self._context.new_backlog()
+        if self._backlog is not None:
+            self._backlog.stall(self._context.clock())
 
     def resume_writing(self) -> None:
         self._paused = False

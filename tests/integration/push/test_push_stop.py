@@ -24,7 +24,6 @@ async def gateway(nsqd) -> AsyncIterator[PushGateway]:
             listen="127.0.0.1:0",
             nsqd_tcp_addresses=(nsqd.tcp_address,),
             drain_timeout=1.0,
-            drain_timeout=1.0,
         )
     )
     await started.start()

@@ -129,6 +129,20 @@ async def test_a_slow_reader_with_old_messages_is_told_and_closed(serve) -> None
         assert await ended(websocket) == (4008, "slow")
 
 
+async def test_a_slow_reader_is_told_and_closed_even_when_nothing_came_after_what_it_does_not_take(
+    serve, dial
+) -> None:
+    served = await serve(Limits(look_interval=0.04, max_queue_age=0.1, close_timeout=0.3))
+    peer = await dial(served)
+    peer.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    peer.send(UPGRADE)
+    await eventually_async(lambda: served.hub.subscribers("events") == 1)
+    peer.writer.transport.pause_reading()
+    served.publish(b"x" * 20_000_000)  # more than the kernel takes; the backlog stays empty
+    await eventually_async(lambda: served.context.closed["slow"] == 1)
+    await eventually_async(lambda: len(served.context.connections) == 0)
+
+
 async def test_a_silent_peer_is_pinged_and_closed(serve, dial) -> None:
     served = await serve(Limits(look_interval=0.04, ping_interval=0.1, pong_timeout=0.1, close_timeout=0.3))
     mute = await dial(served)

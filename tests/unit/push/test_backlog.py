@@ -38,6 +38,20 @@ def test_when_the_oldest_waits_too_long_the_browser_has_to_go() -> None:
     assert not backlog.overdue(105.1)
 
 
+def test_what_the_transport_does_not_take_ages_too() -> None:
+    backlog = Disconnect(max_bytes=10, max_age=5.0)
+    backlog.stall(100.0)
+    assert not backlog.overdue(105.0)
+    assert backlog.overdue(105.1)
+    backlog.stall(105.0)  # it took something, and stalls again
+    assert not backlog.overdue(110.0)
+    assert backlog.add(b"1", BURST, 107.0)
+    assert backlog.overdue(110.1)
+    backlog.stall(111.0)
+    assert not backlog.overdue(112.0)
+    assert backlog.overdue(112.1)
+
+
 @given(st.lists(st.one_of(st.binary(max_size=8), st.none()), max_size=60))
 def test_it_never_holds_more_than_its_bound_and_loses_nothing_it_took(steps: list[bytes | None]) -> None:
     backlog = Disconnect(max_bytes=20, max_age=5.0)
