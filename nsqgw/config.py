@@ -233,14 +233,17 @@ class ConsumerConfig:
 class ProducerConfig:
     """How a producer waits, bounds and reconnects.
 
-    publish_timeout      for a publish from the call to nsqd's OK, the wait for a connection included
+    publish_timeout      for a publish that must wait, from the call to the end: for room, a connection, the
+                         answer, and whatever is tried again. One that is sent at once has as long for its
+                         answer, and where that is a failure after which it is sent again, as long once more
     retry_unknown        publish again when the connection broke before the answer: nothing is lost to a
                          broken connection then, but a message may be stored twice. What nsqd certainly did
                          not take is published again in any case
     merge                publishes of one loop turn to one topic leave as one MPUB: less work for nsqd, but a
                          failure is then that of all of them
-    max_outstanding      publishes without an answer at any time; more wait their turn
-    max_outstanding_bytes  the same in bytes of bodies
+    max_outstanding      messages sent without an answer at any time. More wait their turn: of `publish_soon` as
+                         many again, of `publish` however many callers there are
+    max_outstanding_bytes  the same in bytes
     max_message_size, max_batch_size  nsqd's -max-msg-size and -max-body-size; larger is refused here. The
                          largest message must fit into a batch, which takes 8 bytes more
     max_delay            nsqd's -max-req-timeout: it closes the connection over a longer delay, so that is

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from nsqgw.config import ProducerConfig
 from nsqgw.connection import Connection
@@ -21,12 +21,9 @@ logger = logging.getLogger(__name__)
 class Pool:
     """Keeps every address connected; `pick` gives the living connections in turn."""
 
-    def __init__(
-        self, addresses: Iterable[str], config: ProducerConfig, requester: Requester, on_fact: OnFact
-    ) -> None:
+    def __init__(self, addresses: Iterable[str], config: ProducerConfig, on_fact: OnFact) -> None:
         self._addresses = tuple(dict.fromkeys(addresses))
         self._config = config
-        self._requester = requester
         self._on_fact = on_fact
         self._tasks: list[asyncio.Task[None]] = []
         self._alive: list[Connection] = []
@@ -41,8 +38,10 @@ class Pool:
         """The addresses connected now."""
         return tuple(connection.address for connection in self._alive)
 
-    def start(self) -> None:
-        """Begin to connect."""
+    def start(self, requester: Requester, on_connected: Callable[[], None]) -> None:
+        """Begin to connect; `on_connected` is called for each connection that may be used."""
+        self._requester = requester
+        self._on_connected = on_connected
         self._tasks = [self._keep(address) for address in self._addresses]
 
     def pick(self) -> Connection | None:
@@ -60,14 +59,13 @@ class Pool:
         address = owner(key, alive)
         return None if address is None else alive[address]
 
-    async def wait(self, key: bytes | None = None) -> Connection:
-        """The same, as soon as there is one; Closed when there will be none any more."""
-        while (connection := self.pick() if key is None else self.pick_for(key)) is None:
+    async def wait(self) -> None:
+        """Until there is a living connection; Closed when there will be none any more."""
+        while self.pick() is None:
             if self._closing:
                 raise Closed("the producer was stopped")
             self._changed.clear()
             await self._changed.wait()
-        return connection
 
     async def close(self) -> None:
         """Deliver what was sent and end all connections."""
@@ -99,6 +97,7 @@ class Pool:
         self._changed.set()
         self.problems.pop(connection.address, None)
         self._report(Connected(connection.address))
+        self._on_connected()
         reason: NSQError | None = None
         try:
             await connection.run()

@@ -6,10 +6,10 @@ import asyncio
 import contextlib
 import dataclasses
 import struct
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 
 from nsqgw.config import ProducerConfig, configured
 from nsqgw.connection import Connection
@@ -18,23 +18,21 @@ from nsqgw.deadline import within
 from nsqgw.errors import (
     Closed,
     ConfigError,
-    DeadlineExceeded,
     MessageTooBig,
     NotConnected,
-    NSQError,
     PublishError,
 )
-from nsqgw.instrument import OnFact, PublishingAgain, guarded, to_logging
+from nsqgw.instrument import OnFact, guarded, to_logging
 from nsqgw.producer.merge import Merger
+from nsqgw.producer.outbox import Outbox
 from nsqgw.producer.pool import Pool
-from nsqgw.producer.retry import may_retry
+from nsqgw.producer.request import Deadline
 from nsqgw.producer.window import Window
 from nsqgw.protocol.commands import encode_dpub, encode_mpub
 from nsqgw.protocol.delays import check_delay, delay_ms
 from nsqgw.protocol.frames import OK
 from nsqgw.protocol.names import check_topic
 
-T = TypeVar("T")
 _pack_size = struct.Struct(">i").pack
 
 
@@ -54,8 +52,9 @@ class Producer:
     `publish` returns when nsqd has confirmed, and raises otherwise: PublishError when the message
     certainly was not accepted, ConnectionClosed or DeadlineExceeded when that is unknown, ServerError when
     nsqd refused. What nsqd certainly did not take is sent again, to another nsqd where there is one; what
-    it may have taken only with `retry_unknown`. Publishes of one loop turn leave in
-    one write; without a connection they wait for one, up to `publish_timeout`.
+    it may have taken only with `retry_unknown`. It ends at its deadline: `publish_timeout` seconds after
+    the call when it had to wait, after the first failure when it was sent at once. Publishes of one loop
+    turn leave in one write; without a connection they wait for one.
 
     Settings are fields of `ProducerConfig`, given as `config` or one by one.
     """
@@ -78,56 +77,59 @@ class Producer:
         self._max_message_size = self.config.max_message_size
         self._window = Window(self.config.max_outstanding, self.config.max_outstanding_bytes)
         self._enter = self._window.try_enter
-        self._pool: Pool | None = None
+        self._pool = Pool(self._addresses, _with_reply_timeout(self.config), self._on_fact)
+        self._outbox = Outbox(self._pool, self._window, self.config, self._on_fact, self._blocked)
         self._pick: Callable[[], Connection | None] = _pick_none
         self._merger: Merger | None = None
+        self._started = False
         self._closing = False
-        self._again: dict[asyncio.Task[None], None] = {}
-        self._published = 0
-        self._failed = 0
+        self._stopped = asyncio.Event()
 
     # -- life
 
     async def start(self) -> None:
         """Begin to connect; returns at once."""
-        if self._pool is not None:
+        if self._started:
             raise Closed("a producer can be started once; make a new one")
-        reply_timeout = min(self.config.connection.reply_timeout, self.config.publish_timeout)
-        connection = dataclasses.replace(self.config.connection, reply_timeout=reply_timeout)
-        config = dataclasses.replace(self.config, connection=connection)
-        self._pool = Pool(self._addresses, config, self, self._on_fact)
-        self._pool.start()
+        self._started = True
+        self._pool.start(self._outbox, self._outbox.send)
         self._pick = self._pool.pick
-        self._merger = Merger(self._publish_batch, config.max_batch_size) if config.merge else None
-        self._stopped = asyncio.Event()
+        if self.config.merge:
+            self._merger = Merger(self._publish_batch, self.config.max_batch_size)
 
     async def stop(self, timeout: float | None = None) -> None:
         """Wait up to `timeout` seconds (by default `publish_timeout`) for the answers due, then disconnect.
 
-        Publishes that still have none then raise ConnectionClosed, those not sent yet Closed. Calling it
-        again waits for the same end.
+        What was published before is still sent meanwhile, for the first time or again. Publishes that have
+        no answer then raise ConnectionClosed, those not sent yet Closed. Calling it again waits for the same
+        end.
         """
-        if self._pool is None:
+        if not self._started:
             return
         if self._closing:
             await self._stopped.wait()
             return
+        if self._merger is not None:
+            self._merger.flush()
+            self._merger = None
         self._closing = True
         self._pick = _pick_none
+        seconds = self.config.publish_timeout if timeout is None else timeout
         try:
             with contextlib.suppress(asyncio.TimeoutError):
-                await within(
-                    self.config.publish_timeout if timeout is None else timeout, self._window.wait_empty()
-                )
+                await within(seconds, self._window.wait_empty())
         finally:
+            self._outbox.close()
             await self._pool.close()
-            await asyncio.gather(*self._again, return_exceptions=True)
             self._stopped.set()
 
     async def wait_connected(self, timeout: float | None = None) -> None:
         """Until some nsqd is connected; NotConnected after `timeout` seconds, naming each and its trouble."""
-        end = None if timeout is None else asyncio.get_running_loop().time() + timeout
-        await _by(end, self._running_pool().wait(), self._not_connected(timeout))
+        self._check_running()
+        try:
+            await within(timeout, self._pool.wait())
+        except asyncio.TimeoutError:
+            raise self._not_connected(f"within {timeout:g} s") from None
 
     async def __aenter__(self) -> Producer:
         await self.start()
@@ -141,8 +143,8 @@ class Producer:
     @property
     def stats(self) -> ProducerStats:
         """Figures up to now."""
-        connected = self._pool.addresses if self._pool is not None else ()
-        return ProducerStats(self._published, self._failed, self._window.count, connected)
+        outbox = self._outbox
+        return ProducerStats(outbox.published, outbox.failed, self._window.count, self._pool.addresses)
 
     # -- publishing
 
@@ -158,9 +160,10 @@ class Producer:
         """Publish one message and wait for nsqd's confirmation; see the class for the errors.
 
         With `delay` it is delivered after so many seconds (DPUB), at most `max_delay`. Messages with the same
-        `key` go to the same nsqd as long as that is alive. `timeout` in seconds replaces `publish_timeout`.
+        `key` go to the same nsqd as long as that is alive. `timeout` in seconds is for everything from the
+        call on, tries again included; by default `publish_timeout` is, see there.
         """
-        await self.publish_soon(topic, body, delay=delay, key=key, timeout=timeout)
+        await self._publish_one(topic, body, delay, key, timeout)
 
     def publish_soon(
         self,
@@ -174,19 +177,12 @@ class Producer:
         """Publish one message now, to be awaited later; the cheapest way to have many under way.
 
         The future is done when nsqd has confirmed, and fails as `publish` would. Wrong arguments raise at
-        once.
+        once, and so does, with PublishError, a program that publishes faster than nsqd takes it: beyond
+        `max_outstanding` unanswered messages as many again wait in line, and no more.
         """
-        if type(body) is not bytes or not 0 < len(body) <= self._max_message_size:
-            body = self._check_body(body)
-        if type(topic) is not str:
-            check_topic(topic)
-        if delay is not None:
-            data = encode_dpub(check_topic(topic), delay_ms(self._check_delay(delay)), body)
-        elif self._merger is not None and key is None and timeout is None:
-            return self._merger.add(check_topic(topic), body)
-        else:
-            data = _pub_head(topic) + _pack_size(len(body)) + body
-        return self._publish(data, 1, key, timeout)
+        if self._window.line_full:
+            raise self._line_full()
+        return self._publish_one(topic, body, delay, key, timeout)
 
     async def publish_many(
         self, topic: str, bodies: Iterable[bytes], *, timeout: float | None = None
@@ -197,88 +193,63 @@ class Producer:
         """
         check_topic(topic)
         for batch in self._split(self._check_bodies(list(bodies))):
-            await self._publish(encode_mpub(topic, batch), len(batch), None, timeout)
+            await self._publish_later(encode_mpub(topic, batch), len(batch), None, timeout)
 
-    def _publish_batch(self, topic: str, bodies: list[bytes]) -> asyncio.Future[None]:
-        return self._publish(encode_mpub(topic, bodies), len(bodies), None, None)
-
-    def _publish(
-        self, data: bytes, count: int, key: bytes | None, timeout: float | None
+    def _publish_one(
+        self, topic: str, body: bytes, delay: float | None, key: bytes | None, timeout: float | None
     ) -> asyncio.Future[None]:
+        if type(body) is not bytes or not 0 < len(body) <= self._max_message_size:
+            body = self._check_body(body)
+        if type(topic) is not str:
+            check_topic(topic)
+        if delay is not None:
+            data = encode_dpub(check_topic(topic), delay_ms(self._check_delay(delay)), body)
+        elif self._merger is not None and key is None and timeout is None:
+            return self._merger.add(check_topic(topic), body)
+        else:
+            data = _pub_head(topic) + _pack_size(len(body)) + body
         # The way nearly all messages take: a connection is there, and there is room.
         connection = self._pick() if key is None and timeout is None else None
-        if connection is not None and self._enter(len(data), count):
-            return connection.request(data, OK, count)
-        self._running_pool()
+        if connection is not None and self._enter(len(data), 1):
+            return connection.request(data, OK, 1)
+        return self._publish_later(data, 1, key, timeout)
+
+    def _publish_batch(self, topic: str, bodies: list[bytes]) -> asyncio.Future[None]:
+        return self._publish_later(encode_mpub(topic, bodies), len(bodies), None, None)
+
+    def _publish_later(
+        self, data: bytes, count: int, key: bytes | None, timeout: float | None
+    ) -> asyncio.Future[None]:
+        """Wait for room, for a connection and for the answer: all within `timeout`."""
+        self._check_running()
+        if key is not None and not isinstance(key, bytes):
+            raise TypeError(f"key must be bytes, not {type(key).__name__}; encode it, e.g. text.encode()")
         seconds = self.config.publish_timeout if timeout is None else timeout
-        return asyncio.ensure_future(self._publish_later(data, count, key, seconds))
+        end = asyncio.get_running_loop().time() + seconds
+        return self._outbox.add(data, count, key, Deadline(end, f"within {seconds:g} s"))
 
-    async def _publish_later(self, data: bytes, count: int, key: bytes | None, timeout: float) -> None:
-        """Wait for room, then for a connection, then for the answer: all within `timeout`."""
-        end = asyncio.get_running_loop().time() + timeout
-        full = (
-            f"not sent within {timeout:g} s: {self._window.count} publishes are unanswered (max_outstanding)"
-        )
-        await _by(end, self._window.enter(len(data), count), lambda: PublishError(full))
-        try:
-            connection = await _by(end, self._running_pool().wait(key), self._not_connected(timeout))
-        except BaseException:
-            self._leave(data, count)
-            raise
-        unknown = f"nsqd at {connection.address} did not confirm within {timeout:g} s"
-        await _by(end, connection.request(data, OK, count), lambda: DeadlineExceeded(unknown))
-
-    # -- what a connection tells (connection.replies.Requester)
-
-    def confirmed(self, size: int, count: int) -> None:
-        """nsqd has taken so many messages."""
-        self._published += count
-        self._window.leave(size, count)
-
-    def lost(self, future: asyncio.Future[None], data: bytes, count: int, error: NSQError) -> None:
-        """A publish failed: send it again where that is safe, or asked for."""
-        if future.done() or self._closing or not may_retry(error, self.config.retry_unknown):
-            self._leave(data, count)
-            if not future.done():
-                future.set_exception(error)
-            return
-        self._on_fact(PublishingAgain(count, error))
-        task = asyncio.get_running_loop().create_task(self._send_again(future, data, count, error))
-        self._again[task] = None
-        task.add_done_callback(lambda done: self._again.pop(done, None))
-
-    async def _send_again(
-        self, future: asyncio.Future[None], data: bytes, count: int, error: NSQError
-    ) -> None:
-        timeout = self.config.publish_timeout
-        end = asyncio.get_running_loop().time() + timeout
-        try:
-            connection = await _by(end, self._running_pool().wait(), self._not_connected(timeout))
-        except NSQError as still_no_connection:
-            self._leave(data, count)
-            if not future.done():
-                still_no_connection.__cause__ = error
-                future.set_exception(still_no_connection)
-        else:
-            connection.send_again(future, data, OK, count)
-
-    def _leave(self, data: bytes, count: int) -> None:
-        self._failed += count
-        self._window.leave(len(data), count)
-
-    def _running_pool(self) -> Pool:
-        if self._pool is None or self._closing:
+    def _check_running(self) -> None:
+        if not self._started or self._closing:
             raise Closed("the producer is not running: use 'async with Producer(...)' or await start()")
-        return self._pool
 
-    def _not_connected(self, timeout: float | None) -> Callable[[], NotConnected]:
-        def error() -> NotConnected:
-            problems = self._pool.problems if self._pool is not None else {}
-            return NotConnected(
-                f"no nsqd connected within {timeout:g} s: {tell_problems(self._addresses, problems)}"
-            )
+    def _blocked(self, deadline: str) -> PublishError:
+        """Why something could not be sent so long."""
+        if self._pool.pick() is None:
+            return self._not_connected(deadline)
+        return PublishError(
+            f"not sent {deadline}: {self._window.count} publishes are unanswered (max_outstanding)"
+        )
 
-        return error
+    def _not_connected(self, deadline: str) -> NotConnected:
+        return NotConnected(
+            f"no nsqd connected {deadline}: {tell_problems(self._addresses, self._pool.problems)}"
+        )
+
+    def _line_full(self) -> PublishError:
+        return PublishError(
+            f"{self._window.count} publishes are unanswered and as much again is in line (max_outstanding, "
+            "max_outstanding_bytes): await the futures of some, or use publish, which waits"
+        )
 
     def _check_delay(self, delay: float) -> float:
         if check_delay(delay) > self.config.max_delay:
@@ -326,6 +297,14 @@ class Producer:
             yield batch
 
 
+def _with_reply_timeout(config: ProducerConfig) -> ProducerConfig:
+    """A connection is not given longer for an answer than a publish has."""
+    reply_timeout = min(config.connection.reply_timeout, config.publish_timeout)
+    return dataclasses.replace(
+        config, connection=dataclasses.replace(config.connection, reply_timeout=reply_timeout)
+    )
+
+
 def _pick_none() -> None:
     """There is no connection while the producer is not running."""
 
@@ -333,11 +312,3 @@ def _pick_none() -> None:
 @lru_cache(maxsize=1024)
 def _pub_head(topic: str) -> bytes:
     return b"PUB " + check_topic(topic).encode("ascii") + b"\n"
-
-
-async def _by(end: float | None, step: Awaitable[T], late: Callable[[], Exception]) -> T:
-    """`step`, or the error `late` makes when it is not done at `end` on the loop's clock."""
-    try:
-        return await within(None if end is None else end - asyncio.get_running_loop().time(), step)
-    except asyncio.TimeoutError:
-        raise late() from None

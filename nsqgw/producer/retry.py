@@ -6,7 +6,16 @@ fails which could still succeed.
 
 from __future__ import annotations
 
-from nsqgw.errors import ConnectionClosed, DpubFailed, MpubFailed, NSQError, PubFailed, Unprocessed
+from nsqgw.errors import (
+    Closed,
+    ConnectionClosed,
+    DpubFailed,
+    MpubFailed,
+    NSQError,
+    PubFailed,
+    PublishError,
+    Unprocessed,
+)
 
 _NOT_STORED = (Unprocessed, PubFailed, DpubFailed)
 _UNKNOWN = (ConnectionClosed, MpubFailed)
@@ -20,3 +29,8 @@ def may_retry(error: NSQError, retry_unknown: bool) -> bool:
     message itself.
     """
     return isinstance(error, _NOT_STORED) or (retry_unknown and isinstance(error, _UNKNOWN))
+
+
+def nothing_stored(error: NSQError) -> bool:
+    """Whether `error` says of the try that it ended that nsqd certainly stored nothing."""
+    return isinstance(error, (*_NOT_STORED, PublishError, Closed))

@@ -1,74 +1,80 @@
-"""How much may be published without an answer: a window of messages and bytes with a fair queue before it."""
+"""How much may be published without an answer: a window of messages and bytes, and as much again in line."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 
 
 class Window:
-    """At most `max_count` messages and `max_bytes` bytes are inside; a larger batch enters alone."""
+    """At most `max_count` messages and `max_bytes` bytes are inside; a larger batch enters alone.
 
-    __slots__ = ("_bytes", "_emptied", "_max_bytes", "_max_count", "_waiting", "count")
+    What finds no room stands in line. `line_full` says when the line holds as much as the window may; who
+    joins nevertheless is let in all the same, in turn.
+    """
+
+    __slots__ = (
+        "_bytes",
+        "_emptied",
+        "_line_bytes",
+        "_line_count",
+        "_max_bytes",
+        "_max_count",
+        "count",
+        "line_full",
+    )
 
     def __init__(self, max_count: int, max_bytes: int) -> None:
         self._max_count = max_count
         self._max_bytes = max_bytes
         self._bytes = 0
-        self._waiting: deque[tuple[int, int, asyncio.Future[None]]] = deque()
-        self._emptied: asyncio.Event | None = None
+        self._line_count = 0
+        self._line_bytes = 0
+        self._emptied = asyncio.Event()
         self.count = 0
+        self.line_full = False
 
     def try_enter(self, size: int, count: int = 1) -> bool:
-        """Enter with `count` messages of `size` bytes together, if there is room and nobody waits."""
+        """Enter with `count` messages of `size` bytes together, if there is room and nobody is in line."""
         inside, total = self.count, self._bytes + size
-        if self._waiting or (inside and (inside + count > self._max_count or total > self._max_bytes)):
+        if self._line_count or (inside and (inside + count > self._max_count or total > self._max_bytes)):
             return False
         self.count = inside + count
         self._bytes = total
         return True
 
-    async def enter(self, size: int, count: int = 1) -> None:
-        """Enter, in the order of asking."""
-        if self.try_enter(size, count):
-            return
-        admitted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        entry = (size, count, admitted)
-        self._waiting.append(entry)
-        try:
-            await admitted
-        except asyncio.CancelledError:
-            if admitted.done() and not admitted.cancelled():
-                self.leave(size, count)
-            elif entry in self._waiting:
-                self._waiting.remove(entry)
-                self._admit()
-            raise
+    def join_line(self, size: int, count: int = 1) -> None:
+        """Stand in line."""
+        self._change_line(size, count)
+
+    def leave_line(self, size: int, count: int = 1) -> None:
+        """Give up."""
+        self._change_line(-size, -count)
+
+    def admit(self, size: int, count: int = 1) -> bool:
+        """Whether the first in line, who is so large, may enter now."""
+        if self.count and (self.count + count > self._max_count or self._bytes + size > self._max_bytes):
+            return False
+        self.count += count
+        self._bytes += size
+        self._change_line(-size, -count)
+        return True
 
     def leave(self, size: int, count: int = 1) -> None:
         """Make room."""
         self.count -= count
         self._bytes -= size
-        if self._waiting:
-            self._admit()
-        if not self.count and self._emptied is not None:
+        if not self.count:
             self._emptied.set()
 
     async def wait_empty(self) -> None:
-        """Until nothing is inside and nobody waits."""
-        while self.count or self._waiting:
-            if self._emptied is None:
-                self._emptied = asyncio.Event()
+        """Until nothing is inside or in line."""
+        while self.count or self._line_count:
             self._emptied.clear()
             await self._emptied.wait()
 
-    def _admit(self) -> None:
-        while self._waiting:
-            size, count, admitted = self._waiting[0]
-            if self.count and (self.count + count > self._max_count or self._bytes + size > self._max_bytes):
-                return
-            self._waiting.popleft()
-            if not admitted.done():
-                self.count += count
-                self._bytes += size
-                admitted.set_result(None)
+    def _change_line(self, size: int, count: int) -> None:
+        self._line_count += count
+        self._line_bytes += size
+        self.line_full = self._line_count >= self._max_count or self._line_bytes >= self._max_bytes
+        if not self._line_count:
+            self._emptied.set()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from harness.polling import eventually_async
-from harness.scripted import OK, QUICK, ScriptedNsqd
+from harness.scripted import QUICK, ScriptedNsqd
 from nsqgw import Producer
 from nsqgw.connection import Connection
 
@@ -42,7 +42,7 @@ async def test_a_connection_that_does_not_hang_up_stops_neither_the_others_nor_s
 
 
 async def test_a_lost_connection_is_let_go(fake: ScriptedNsqd) -> None:
-    """Its buffer is 128 KiB; the trouble it had is kept as text, since an exception holds on to its frames."""
+    """Its buffer is 128 KiB. The trouble it had is kept as text: an exception holds on to its frames."""
     async with producer_of(fake) as producer:
         await producer.wait_connected(5)
         assert producer._pool is not None
