@@ -41,7 +41,12 @@ class Merger:
     def _flush(self, topic: str) -> None:
         bodies, futures = self._batches.pop(topic)
         del self._sizes[topic]
-        self._send(topic, bodies).add_done_callback(lambda sent: _settle(sent, futures))
+        try:
+            sent = self._send(topic, bodies)
+        except Exception as error:  # noqa: BLE001 - handed to those who await it
+            sent = self._loop.create_future()
+            sent.set_exception(error)
+        sent.add_done_callback(lambda sent: _settle(sent, futures))
 
 
 def _settle(sent: asyncio.Future[None], futures: list[asyncio.Future[None]]) -> None:
