@@ -59,7 +59,8 @@ class PushGateway:
             new_backlog=lambda: Disconnect(limits.max_queue_bytes, limits.max_queue_age),
             clock=asyncio.get_running_loop().time,
         )
-        self._front = Front(self._context, Routes(self._context, self._hosts, self._origins, self._pages))
+        routes = Routes(self._context, self._hosts, self._origins, self._pages, self.connected)
+        self._front = Front(self._context, routes)
         await self._front.start(self._config.listen)
         self._feeds = tuple(Feed(self._consumer(topic), hub) for topic in hub.topics)
         for feed in self._feeds:
@@ -104,6 +105,14 @@ class PushGateway:
     def delivered(self) -> int:
         """Messages handed to browsers since the start: one message to ten browsers counts ten."""
         return sum(self._context.hub.deliveries.values()) if self._context is not None else 0
+
+    def connected(self) -> dict[str, bool]:
+        """For each topic whether an nsqd is connected."""
+        feeds = {feed.consumer.topic: feed for feed in self._feeds}
+        return {
+            topic: topic in feeds and feeds[topic].connections > 0
+            for topic in dict.fromkeys(self._config.topics)
+        }
 
     def ready(self) -> str | None:
         """None while every topic has a connection to nsqd."""

@@ -2,12 +2,13 @@
 
 /                  a page that shows the streams live, with its parts beside it
 /topics            the names of the topics, as JSON
+/status            {"connected": {topic: whether the gateway has nsqd for it}}: an open stream does not tell
 /stream/<topic>    the stream: WebSocket, or server-sent events where Accept asks for them
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from importlib.resources import files
 from pathlib import PurePath
@@ -50,13 +51,24 @@ def static_pages(package: str) -> dict[str, Response]:
 
 
 class Routes:
-    """Answers requests of one gateway; called by the front with each of them."""
+    """Answers requests of one gateway; called by the front with each of them.
 
-    def __init__(self, context: Context, hosts: AllowedHosts, origins: OriginPolicy, pages: Pages) -> None:
+    `connected` tells for each topic whether its messages can come, that is, whether an nsqd is connected.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        hosts: AllowedHosts,
+        origins: OriginPolicy,
+        pages: Pages,
+        connected: Callable[[], Mapping[str, bool]],
+    ) -> None:
         self._context = context
         self._hosts = hosts
         self._origins = origins
         self._pages = pages
+        self._connected = connected
 
     def __call__(self, request: Request) -> Response | Session:
         host = request.headers.get("host")
@@ -68,6 +80,8 @@ class Routes:
             return error_response(HTTPStatus.METHOD_NOT_ALLOWED, "only GET is served", {"Allow": "GET, HEAD"})
         if request.path == "/topics":
             return json_response(HTTPStatus.OK, {"topics": self._context.hub.topics})
+        if request.path == "/status":
+            return json_response(HTTPStatus.OK, {"connected": self._connected()})
         page = self._pages.get(request.path)
         return page or error_response(HTTPStatus.NOT_FOUND, f"there is no {request.path}")
 

@@ -82,6 +82,21 @@ def test_a_page_rejoins_a_restarted_gateway_by_itself(
         expect(page.locator("#messages .text").first).to_have_text("back again")
 
 
+def test_a_page_says_that_the_gateway_waits_for_nsqd(
+    page: Page, start_push, publish: Publish, nsqd: ThreadedNsqd
+) -> None:
+    with start_push() as push:
+        page.goto(f"http://{address_of(push)}/")
+        state = page.locator(".topic .state")
+        expect(state).to_have_text("live")
+        nsqd.stop()
+        expect(state).to_have_text("waiting for nsqd")
+        nsqd.start()
+        expect(state).to_have_text("live", timeout=30_000)
+        publish(b"back again")
+        expect(page.locator("#messages .text").first).to_have_text("back again")
+
+
 def test_an_event_source_reads_lines_and_binary(page: Page, start_push, publish: Publish) -> None:
     with start_push() as push:
         page.goto(f"http://{address_of(push)}/")

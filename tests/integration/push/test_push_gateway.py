@@ -56,6 +56,12 @@ def stream(gateway: PushGateway, topic: str = "events") -> connect:
     return connect(f"ws://{gateway.address}/stream/{topic}", proxy=None)
 
 
+async def connected(gateway: PushGateway) -> dict[str, bool]:
+    """What it tells its page."""
+    answer = await AsyncHTTPClient().fetch(f"http://{gateway.address}/status")
+    return json.loads(answer.body)["connected"]
+
+
 def channels(nsqd, topic: str = "events") -> list[dict]:
     with urlopen(f"http://{nsqd.http_address}/stats?format=json&topic={topic}") as answer:
         return [channel for found in json.load(answer)["topics"] for channel in found["channels"]]
@@ -103,9 +109,11 @@ async def test_nsqd_goes_and_comes_while_browsers_stay(start, producer, nsqd) ->
         await producer.publish("events", b"before")
         assert await asyncio.wait_for(websocket.recv(), 10) == "before"
         await asyncio.to_thread(nsqd.stop)
-        await eventually_async(lambda: gateway.ready() == "no connection to nsqd for events")
+        await eventually_async(lambda: gateway.ready() is not None)
+        assert await connected(gateway) == {"events": False}
         await asyncio.to_thread(nsqd.start)
         await eventually_async(lambda: gateway.ready() is None)
+        assert await connected(gateway) == {"events": True}
         await producer.publish("events", b"after")
         assert await asyncio.wait_for(websocket.recv(), 10) == "after"
 

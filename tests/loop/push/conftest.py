@@ -86,7 +86,8 @@ async def serve() -> AsyncIterator[Serve]:
             clock=asyncio.get_running_loop().time,
         )
         hosts = AllowedHosts("test:0")
-        front = Front(context, Routes(context, hosts, OriginPolicy(allow_origins), {"/": PAGE}))
+        routes = Routes(context, hosts, OriginPolicy(allow_origins), {"/": PAGE}, lambda: {"events": True})
+        front = Front(context, routes)
         await front.start("127.0.0.1:0")
         fronts.append(front)
         return Served(front, context, hub)

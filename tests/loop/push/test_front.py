@@ -51,6 +51,12 @@ async def test_topics_are_listed(serve, dial) -> None:
     assert (await peer.read_all()).endswith(b'{"topics": ["events", "other"]}\n')
 
 
+async def test_the_status_tells_which_topics_have_nsqd(serve, dial) -> None:
+    peer = await dial(await serve())
+    peer.send(GET % b"/status")
+    assert (await peer.read_all()).endswith(b'{"connected": {"events": true}}\n')
+
+
 @pytest.mark.parametrize(
     ("path", "text"),
     [(b"/nowhere", "there is no /nowhere"), (b"/stream/nope", "topic 'nope' is not streamed here")],
