@@ -241,8 +241,8 @@ class ProducerConfig:
                          not take is published again in any case
     merge                publishes of one loop turn to one topic leave as one MPUB: less work for nsqd, but a
                          failure is then that of all of them
-    max_outstanding      messages sent without an answer at any time. More wait their turn: of `publish_soon` as
-                         many again, of `publish` however many callers there are
+    max_outstanding      messages sent without an answer at any time. More wait their turn: of `publish_soon`
+                         as many again, of `publish` however many callers there are
     max_outstanding_bytes  the same in bytes
     max_message_size, max_batch_size  nsqd's -max-msg-size and -max-body-size; larger is refused here. The
                          largest message must fit into a batch, which takes 8 bytes more

@@ -30,6 +30,9 @@ from __future__ import annotations
 class NSQError(Exception):
     """Root of all errors of this library."""
 
+    published: int = 0
+    """Raised by `publish_many`: so many messages, counted from the first, are certainly published."""
+
 
 class ConfigError(NSQError, ValueError):
     """A setting or argument is wrong; the text names it, its value and the remedy."""

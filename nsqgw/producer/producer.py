@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 import dataclasses
 import struct
 from collections.abc import Callable, Iterable, Iterator
@@ -20,6 +21,7 @@ from nsqgw.errors import (
     ConfigError,
     MessageTooBig,
     NotConnected,
+    NSQError,
     PublishError,
 )
 from nsqgw.instrument import OnFact, guarded, to_logging
@@ -187,13 +189,27 @@ class Producer:
     async def publish_many(
         self, topic: str, bodies: Iterable[bytes], *, timeout: float | None = None
     ) -> None:
-        """Publish messages with as few MPUBs as nsqd's limit allows, each accepted as a whole or not at all.
+        """Publish messages with as few MPUBs as nsqd's limit allows; one, up to `max_batch_size` bytes.
 
-        Up to `max_batch_size` bytes that is one. When a later one fails, the earlier ones are published.
+        nsqd looks at all messages of an MPUB before it takes any, so that one it refuses leaves nothing
+        behind; after MpubFailed, as after a broken connection, some of it may be stored. `published` of the
+        error says how many messages, counted from the first, the MPUBs before it have certainly published;
+        of those after it nothing was sent. `timeout` is for all of them together, by default
+        `publish_timeout` is.
         """
         check_topic(topic)
+        deadline = self._deadline(timeout)
+        published = 0
         for batch in self._split(self._check_bodies(list(bodies))):
-            await self._publish_later(encode_mpub(topic, batch), len(batch), None, timeout)
+            try:
+                await self._publish_by(deadline, encode_mpub(topic, batch), len(batch))
+            except NSQError as error:
+                if not published:
+                    raise
+                partial = copy.copy(error)  # others may have failed with the same one
+                partial.published = published
+                raise partial from error
+            published += len(batch)
 
     def _publish_one(
         self, topic: str, body: bytes, delay: float | None, key: bytes | None, timeout: float | None
@@ -212,21 +228,23 @@ class Producer:
         connection = self._pick() if key is None and timeout is None else None
         if connection is not None and self._enter(len(data), 1):
             return connection.request(data, OK, 1)
-        return self._publish_later(data, 1, key, timeout)
+        return self._publish_by(self._deadline(timeout), data, 1, key)
 
     def _publish_batch(self, topic: str, bodies: list[bytes]) -> asyncio.Future[None]:
-        return self._publish_later(encode_mpub(topic, bodies), len(bodies), None, None)
+        return self._publish_by(self._deadline(None), encode_mpub(topic, bodies), len(bodies))
 
-    def _publish_later(
-        self, data: bytes, count: int, key: bytes | None, timeout: float | None
+    def _publish_by(
+        self, deadline: Deadline, data: bytes, count: int, key: bytes | None = None
     ) -> asyncio.Future[None]:
-        """Wait for room, for a connection and for the answer: all within `timeout`."""
+        """Wait for room, for a connection and for the answer."""
         self._check_running()
         if key is not None and not isinstance(key, bytes):
             raise TypeError(f"key must be bytes, not {type(key).__name__}; encode it, e.g. text.encode()")
+        return self._outbox.add(data, count, key, deadline)
+
+    def _deadline(self, timeout: float | None) -> Deadline:
         seconds = self.config.publish_timeout if timeout is None else timeout
-        end = asyncio.get_running_loop().time() + seconds
-        return self._outbox.add(data, count, key, Deadline(end, f"within {seconds:g} s"))
+        return Deadline(asyncio.get_running_loop().time() + seconds, f"within {seconds:g} s")
 
     def _check_running(self) -> None:
         if not self._started or self._closing:
