@@ -151,15 +151,21 @@ class Demo:
 
     def ready(self) -> str | None:
         """None when both gateways are."""
+        if self._input is None:
+            return "the gateways are not connected yet"
         return self.ship.ready() or self.push.ready()
 
     def metrics(self) -> Iterable[Metric]:
         """Those of both gateways."""
+        if self._input is None:
+            return
         yield from self.ship.metrics()
         yield from self.push.metrics()
 
     def settings(self) -> dict[str, object]:
         """Those of both gateways."""
+        if self._input is None:
+            return {}
         return {"ship": self.ship.settings(), "push": self.push.settings()}
 
     def _gateways(self) -> tuple[ShipService, PushGateway]:

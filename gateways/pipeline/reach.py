@@ -1,4 +1,4 @@
-"""Whether anything given at the start could be reached at all, told from the facts the consumers report."""
+"""What of the nsqds and nsqlookupds given can be reached: from facts at the start, from consumers later."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import logging
 from collections.abc import Sequence
 
 from nsqgw import Consumer
+from nsqgw.connection.address import tell_problems
 from nsqgw.errors import NotConnected, NSQError
 from nsqgw.instrument import Connected, ConnectFailed, Disconnected, Fact, LookupFailed, to_logging
 
@@ -59,6 +60,13 @@ class Reach:
             return None
         causes = [self._cause(address) for address in (*self._nsqds, *self._lookupds)]
         return NotConnected(f"nothing could be reached within {timeout:g}s: {'; '.join(causes)}")
+
+    def why_starved(self, consumers: Sequence[Consumer]) -> str:
+        """What keeps `consumers`, which have no connection, from one: each address and its last trouble."""
+        problems = {address: text for consumer in consumers for address, text in consumer.problems.items()}
+        if not problems and not self._nsqds:
+            return f"no nsqd known to nsqlookupd at {', '.join(self._lookupds)}"
+        return tell_problems(self._nsqds, problems)
 
     def _cause(self, address: str) -> str:
         text = str(self._problems.get(address, "no answer"))

@@ -116,8 +116,11 @@ class PushGateway:
 
     def ready(self) -> str | None:
         """None while every topic has a connection to nsqd."""
-        lost = [feed.consumer.topic for feed in self._feeds if not feed.connections]
-        return f"no connection to nsqd for {', '.join(lost)}" if lost else None
+        lost = [feed.consumer for feed in self._feeds if not feed.connections]
+        if not lost:
+            return None
+        topics = ", ".join(consumer.topic for consumer in lost)
+        return f"no connection to nsqd for {topics}: {self._reach.why_starved(lost)}"
 
     def metrics(self) -> Iterable[Metric]:
         """See `push_metrics`."""

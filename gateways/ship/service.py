@@ -63,7 +63,7 @@ class ShipService:
     def ready(self) -> str | None:
         """Not ready without a connection to nsqd, or while the sink takes nothing."""
         if not any(consumer.stats.connections for consumer in self._consumers):
-            return "no nsqd is connected"
+            return f"no nsqd is connected: {self._reach.why_starved(self._consumers)}"
         return self.pipeline.trouble if self.pipeline is not None else "starting"
 
     def metrics(self) -> Iterable[Metric]:

@@ -225,6 +225,11 @@ class Consumer:
             subscriptions = self._flow.subscriptions if self._closed else []
             return self._totals.with_living(tuple(subscription.stats() for subscription in subscriptions))
 
+    @property
+    def problems(self) -> dict[str, str]:
+        """The last trouble with each nsqd and nsqlookupd that was lost or not to be reached, by address."""
+        return self._topics.problems if self._closed else {}
+
     # -- what a subscription asks (consumer.subscription.Subscriber)
 
     def subscribed(self, subscription: Subscription) -> None:

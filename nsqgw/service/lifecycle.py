@@ -50,7 +50,7 @@ class Service(Protocol):
         """Drain and close. Cancelled when the deadline passes; called after a failed `start` too."""
 
     def ready(self) -> str | None:
-        """None when the service does its work, else the reason why it does not."""
+        """None when the service does its work, else the reason why it does not; asked during `start`, too."""
 
     def metrics(self) -> Iterable[Metric]:
         """Metrics read from live state, at the time of the scrape."""
@@ -126,8 +126,12 @@ class _Life:
         return code
 
     def ready(self) -> str | None:
-        """What /ready answers: the phase until the service runs, then the service's own word."""
-        return self._service.ready() if self._phase is _Phase.RUNNING else self._phase.value
+        """What /ready answers: the service's own word, but never ready before it runs or when it stops."""
+        phase: str = self._phase.value
+        reason = None if self._phase is _Phase.DRAINING else self._service.ready()
+        if self._phase is _Phase.RUNNING:
+            return reason
+        return phase if reason is None else f"{phase}: {reason}"
 
     async def _work(self) -> None:
         if not await self._until_signal(self._service.start()):

@@ -81,6 +81,19 @@ def test_wrong_use_is_one_line(flags: tuple[str, ...], text: str) -> None:
     assert text in done.stderr
 
 
+def test_ready_names_the_nsqd_that_a_start_waits_for(tmp_path: Path) -> None:
+    flags = ("--nsqd-tcp-address", "127.0.0.1:1", "--listen", "127.0.0.1:0", "--admin-address", "127.0.0.1:0")
+    with Nsqgw(tmp_path, "push", *TOPIC, *flags) as push:
+        admin = push.wait_for(r"admin port on (http://[^\s\"]+)")
+        push.wait_for("Connection refused")
+        with pytest.raises(HTTPError) as not_ready, urlopen(f"{admin}/ready"):
+            pass
+        assert (not_ready.value.code, not_ready.value.read()) == (
+            503,
+            b"starting: no connection to nsqd for events: 127.0.0.1:1: Connection refused\n",
+        )
+
+
 def test_a_port_in_use_and_an_nsqd_that_is_not_there() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"

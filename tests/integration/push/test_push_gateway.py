@@ -109,7 +109,8 @@ async def test_nsqd_goes_and_comes_while_browsers_stay(start, producer, nsqd) ->
         await producer.publish("events", b"before")
         assert await asyncio.wait_for(websocket.recv(), 10) == "before"
         await asyncio.to_thread(nsqd.stop)
-        await eventually_async(lambda: gateway.ready() is not None)
+        refused = f"no connection to nsqd for events: {nsqd.tcp_address}: Connection refused"
+        await eventually_async(lambda: gateway.ready() == refused)
         assert await connected(gateway) == {"events": False}
         await asyncio.to_thread(nsqd.start)
         await eventually_async(lambda: gateway.ready() is None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gateways.pipeline.reach import Reach
+from nsqgw import Consumer
 from nsqgw.errors import ConnectionClosed, ConnectionFailed, DiscoveryError
 from nsqgw.instrument import Connected, ConnectFailed, Disconnected, LookupFailed
 
@@ -36,3 +37,9 @@ def test_a_directory_that_answers_is_enough() -> None:
     reach = Reach([], ["c:4161", "d:4161"])
     reach.note(LookupFailed("c:4161", DiscoveryError("HTTP 500")))
     assert reach.why_none(1.0) is None
+
+
+def test_an_nsqd_not_heard_of_yet_and_a_directory_that_knows_none() -> None:
+    consumer = Consumer("events", "archive", nsqd_tcp_addresses=["a:4150"], lookupd_http_addresses=["c:4161"])
+    assert Reach(["a:4150"], ["c:4161"]).why_starved([consumer]) == "a:4150: no answer yet"
+    assert Reach([], ["c:4161"]).why_starved([consumer]) == "no nsqd known to nsqlookupd at c:4161"
