@@ -293,8 +293,8 @@ class Connection:
         error = self._closed_error()
         undone = Unprocessed(f"{error}; nsqd did not come to this command")
         undone.__cause__ = error
-        self._replies.fail_unsent(self._replies.asked - self._flushed, undone)
-        self._replies.fail_all(undone if self._refused else error)
+        self._replies.fail_oldest(self._flushed - self._replies.answered, undone if self._refused else error)
+        self._replies.fail_all(undone)
 
     async def hang_up(self) -> None:
         """Deliver what was sent, tell nsqd that no more comes, and wait for it to hang up.

@@ -76,11 +76,10 @@ class Replies:
             self.answered += 1
             self._fail(self.waiting.popleft(), error)
 
-    def fail_unsent(self, count: int, error: NSQError) -> None:
-        """The last `count` commands were never sent."""
-        unsent = [self.waiting.pop() for _ in range(min(count, len(self.waiting)))]
-        for entry in reversed(unsent):
-            self._fail(entry, error)
+    def fail_oldest(self, count: int, error: NSQError) -> None:
+        """No answer will come to the first `count` commands."""
+        for _ in range(min(count, len(self.waiting))):
+            self._fail(self.waiting.popleft(), error)
 
     def fail_all(self, error: NSQError) -> None:
         """No answer will come any more."""

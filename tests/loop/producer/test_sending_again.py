@@ -119,6 +119,19 @@ async def test_a_lost_connection_is_one_fact_and_no_task_each(
     assert len(caplog.records) < 10
 
 
+async def test_what_left_is_sent_again_before_what_did_not(fake: ScriptedNsqd) -> None:
+    fake.answers["PUB"] = None
+    async with producer_of(fake, retry_unknown=True) as producer:
+        await producer.wait_connected(5)
+        futures = [producer.publish_soon("t", b"%d" % number) for number in range(3)]
+        await (await fake.session()).received("PUB", 3)
+        fake.answers["PUB"] = OK
+        futures += [producer.publish_soon("t", b"%d" % number) for number in range(3, 6)]
+        producer._pool._alive[0].close(ConnectionClosed("cut"))
+        await asyncio.gather(*futures)
+        assert (await fake.session(1)).bodies[1:] == [b"%d" % number for number in range(6)]
+
+
 async def test_one_that_is_never_stored_takes_no_others_with_it(fake: ScriptedNsqd) -> None:
     def refuse_bad(session: Session, line: str) -> bytes:
         return DISK_FULL if line == "PUB bad" else OK

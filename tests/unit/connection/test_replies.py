@@ -112,8 +112,8 @@ def test_an_error_nobody_waits_for(loop: asyncio.AbstractEventLoop) -> None:
 
 def test_what_was_never_sent_is_known_to_be_undone(loop: asyncio.AbstractEventLoop) -> None:
     asked = Asked(loop, OK, OK, OK)
-    asked.replies.fail_unsent(2, Unprocessed("never sent"))
-    asked.replies.fail_all(ConnectionClosed("gone"))
+    asked.replies.fail_oldest(1, ConnectionClosed("gone"))
+    asked.replies.fail_all(Unprocessed("never sent"))
     kinds = [type(future.exception()) for future in asked.futures]
     assert kinds == [ConnectionClosed, Unprocessed, Unprocessed]
-    assert asked.settled == [(10, 1, False), (20, 1, False), (0, 1, False)]
+    assert asked.settled == [(0, 1, False), (10, 1, False), (20, 1, False)], "told in order"
