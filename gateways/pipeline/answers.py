@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from gateways.pipeline.counters import Counters
+from gateways.pipeline.counters import Counters, Stream
+from nsqgw.errors import FinFailed, ReqFailed, ServerError
 from nsqgw.message import Message
 
 
@@ -31,3 +32,12 @@ def requeue(
             counters.requeued[stream, reason] += 1
         else:
             counters.late[stream] += 1
+
+
+def note_refusal(stream: Stream, error: ServerError, counters: Counters) -> None:
+    """Count an answer that nsqd refused after it was sent; refusals of other commands are let pass.
+
+    A refused TOUCH tells the same of a message as the refused FIN or REQ that follows it.
+    """
+    if isinstance(error, FinFailed | ReqFailed):
+        counters.late[stream] += 1

@@ -14,9 +14,9 @@ class Counters:
     """Totals since the start.
 
     received, received_bytes  messages taken in, and their bodies
-    finished                  messages whose FIN was sent
+    finished                  messages whose FIN was sent; nsqd may refuse it yet, see `late`
     requeued                  messages given back, by stream and reason: "budget" or "drain"
-    late                      answers that found the connection gone or the message answered: it comes again
+    late                      answers that found the connection gone, or that nsqd refused: they come again
     batches                   tries by the fate of the batch
     events_sent, bytes_sent   confirmed by the sink, framing included
     retries                   tries after a batch's first one

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from gateways.pipeline.answers import note_refusal
+from gateways.pipeline.counters import Stream
 from gateways.pipeline.pipeline import Pipeline
 from gateways.pipeline.reach import Reach
 from gateways.ship.settings import ShipSettings
 from nsqgw import Consumer
+from nsqgw.instrument import Fact, ServerRefused
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
@@ -89,6 +93,11 @@ class ShipService:
             settings.channel,
             nsqd_tcp_addresses=settings.nsqd_tcp_addresses,
             lookupd_http_addresses=settings.lookupd_http_addresses,
-            on_fact=self._reach.note,
+            on_fact=functools.partial(self._note, (topic, settings.channel)),
             max_in_flight=settings.max_in_flight,
         )
+
+    def _note(self, stream: Stream, fact: Fact) -> None:
+        self._reach.note(fact)
+        if isinstance(fact, ServerRefused) and self.pipeline is not None:
+            note_refusal(stream, fact.error, self.pipeline.counters)
