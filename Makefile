@@ -16,7 +16,7 @@ help:
 	@echo "make system-packages  install Debian's chromium for the browser tests (needs root)"
 	@echo "make test-oldest      unit tests on Python 3.10, if there is one"
 	@echo "make bench            benchmarks; make bench-compare: next to other clients on the same broker"
-	@echo "make soak             property tests, many more examples, and soak-reconnects"
+	@echo "make soak             property tests with many more examples, ten minutes of fuzzing, and soak-reconnects"
 	@echo "make soak-reconnects  10 million messages, a reconnect a second (ARGS='--count 500000' for fewer)"
 	@echo "make clean            remove the virtual environment, caches and what was built"
 
@@ -65,6 +65,7 @@ bench-compare: venv
 
 soak: venv
 	HYPOTHESIS_PROFILE=soak $(BIN)/pytest tests/properties --timeout 3600 $(ARGS)
+	FUZZ_SECONDS=600 $(BIN)/pytest tests/fuzz $(ARGS)
 	$(MAKE) soak-reconnects ARGS=
 
 soak-reconnects: venv

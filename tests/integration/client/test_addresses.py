@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from compat.threaded import ThreadedNsqd
-from harness.http import channel_stats, stats
+from harness.http import channel_stats
 from harness.polling import eventually_async
 from harness.real import RealNsqd
 from nsqgw import ConnectionConfig, Consumer, Message, Producer
@@ -97,7 +97,7 @@ async def test_localhost(start: Callable[..., RealNsqd]) -> None:
 
 
 async def test_what_is_asked_for_reaches_nsqd(start: Callable[..., RealNsqd]) -> None:
-    """/stats shows it all, except the time-out of messages."""
+    """/stats shows it all, except the time-out of messages: the tests of lost connections see that."""
     daemon = start()
     connection = ConnectionConfig(
         client_id="me", hostname="my.host", user_agent="mine/1", sample_rate=42, deflate=True
@@ -141,26 +141,3 @@ async def test_a_sample_rate_leaves_out_messages(start: Callable[..., RealNsqd])
         await eventually_async(lambda: channel_stats(daemon.http_address, "t", "ch")["depth"] == 0)
         await eventually_async(lambda: channel_stats(daemon.http_address, "t", "ch")["in_flight_count"] == 0)
         assert 300 < len(seen) < 700
-
-
-async def test_a_time_out_of_messages_reaches_nsqd(start: Callable[..., RealNsqd]) -> None:
-    """A message left alone comes again after the second asked for, not after nsqd's minute."""
-    daemon = start(msg_timeout=60.0)
-    attempts: list[int] = []
-    options: dict[str, Any] = {
-        "connection": ConnectionConfig(msg_timeout=1.0),
-        "auto_touch": False,
-        "drain_timeout": 0.0,
-    }
-    async with (
-        Consumer("t", "ch", nsqd_tcp_addresses=[daemon.tcp_address], **options) as consumer,
-        Producer([daemon.tcp_address]) as producer,
-    ):
-        await producer.publish("t", b"x")
-        async for message in consumer:
-            attempts.append(message.attempts)
-            if message.attempts == 2:
-                message.finish()
-                break
-    assert attempts == [1, 2]
-    assert stats(daemon.http_address)["topics"][0]["channels"][0]["timeout_count"] == 1

@@ -76,7 +76,7 @@ async def test_a_wrong_secret_and_none_are_told_with_address_and_cause(
     ):
         for client in (consumer, producer):
             with pytest.raises(NotConnected, match=f"{nsqd.tcp_address}: {words}"):
-                await client.wait_connected(0.5)
+                await client.wait_connected(0.25)
     assert {type(error) for error in errors_in(facts)} == {kind}
     assert len(errors_in(facts)) > 3, "both keep trying"
 
@@ -122,5 +122,5 @@ async def test_a_channel_that_is_not_permitted_is_told(nsqd: RealNsqd) -> None:
     options = settings("listen", facts)
     async with Consumer("t", "other", print, nsqd_tcp_addresses=[nsqd.tcp_address], **options) as consumer:
         with pytest.raises(NotConnected, match=f"{nsqd.tcp_address}: E_UNAUTHORIZED"):
-            await consumer.wait_connected(0.5)
+            await consumer.wait_connected(0.25)
     assert {type(error) for error in errors_in(facts)} == {Unauthorized}

@@ -90,7 +90,7 @@ async def refusal(daemon: RealNsqd, tls: Any, kind: type[NSQError]) -> str:
     ):
         for client in (consumer, producer):
             with pytest.raises(NotConnected) as caught:
-                await client.wait_connected(0.5)
+                await client.wait_connected(0.25)
             assert daemon.tcp_address in str(caught.value)
     errors = [fact.error for fact in facts if isinstance(fact, ConnectFailed | Disconnected) and fact.error]
     assert len(errors) > 3, "both keep trying"
@@ -196,7 +196,7 @@ async def test_an_nsqd_that_requires_tls_says_so(files: Files, start: Callable[.
         with pytest.raises(Invalid, match="TLS required"):
             await producer.publish("t", b"x")
         with pytest.raises(NotConnected, match=f"{daemon.tcp_address}: E_INVALID cannot SUB .*TLS required"):
-            await consumer.wait_connected(0.5)
+            await consumer.wait_connected(0.25)
     errors = [fact.error for fact in facts if isinstance(fact, Disconnected)]
     assert {type(error) for error in errors} <= {Invalid, type(None)}
     assert len(errors) > 2, "both keep trying"

@@ -1,20 +1,26 @@
-"""Scenes with faults: topics of their own, and nothing that fails unseen."""
+"""Scenes with faults: a topic they share, and nothing that fails unseen."""
 
 from __future__ import annotations
 
 import asyncio
-import itertools
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-_topics = itertools.count()
+from harness.scripted import ScriptedNsqd
 
 
 @pytest.fixture
 def topic() -> str:
-    return f"faults-{next(_topics)}"
+    """One for all: the original looks for time-outs in a new channel only after five seconds."""
+    return "faults"
+
+
+@pytest.fixture
+async def fake() -> AsyncIterator[ScriptedNsqd]:
+    async with ScriptedNsqd() as server:
+        yield server
 
 
 @pytest.fixture(autouse=True)

@@ -24,12 +24,6 @@ from nsqgw.errors import ConnectionClosed, DeadlineExceeded
 from nsqgw.instrument import ConnectFailed
 
 
-@pytest.fixture
-def topic() -> str:
-    """One for all: the original looks for time-outs in a new channel only after five seconds."""
-    return "faults"
-
-
 @asynccontextmanager
 async def proxied(broker: Daemon, topic: str, **options: Any) -> AsyncIterator[tuple[Proxy, Load]]:
     """Both clients reach the broker through the proxy, and a load is under way."""
