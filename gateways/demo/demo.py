@@ -177,6 +177,7 @@ class Demo:
                 to=FileSettings(path=str(self.file)),
                 lookupd_http_addresses=lookupds,
                 batch_max_age=_INPUT_INTERVAL,
+                admin_address="",  # the demo has one for all
             )
         )
         push = PushGateway(

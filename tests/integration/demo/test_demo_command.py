@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import socket
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 from websockets.sync.client import connect
@@ -46,6 +48,17 @@ def test_it_ends_on_a_signal(tmp_path: Path, number: signal.Signals) -> None:
         summary = SUMMARY.search(demo.process.stdout.read().decode())
         assert summary is not None
         assert int(summary[6]) > 0
+
+
+def test_its_config_shows_no_port_that_is_not_open(tmp_path: Path) -> None:
+    flags = ("--listen", "127.0.0.1:0", "--admin-address", "127.0.0.1:0", "--log-level", "info")
+    with Nsqgw(tmp_path, "demo", *flags, "--data-dir", str(tmp_path)) as demo:
+        admin = demo.wait_for(r"admin port on (http://[^\s\"]+)")
+        page_of(demo)
+        with urlopen(f"{admin}/config") as answer:
+            config = json.load(answer)
+        assert config["ship"]["admin_address"] == ""
+        assert demo.terminate() == 0
 
 
 def test_a_second_signal_forces_the_end(tmp_path: Path) -> None:
