@@ -7,7 +7,6 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from gateways.pipeline.reach import Reach
 from gateways.push.backlog import Disconnect
 from gateways.push.config import PushConfig, process_channel
 from gateways.push.context import Context
@@ -17,6 +16,7 @@ from gateways.push.http import Response
 from gateways.push.hub import Hub
 from gateways.push.origin import OriginPolicy
 from gateways.push.routes import Routes, static_pages
+from gateways.reach import Reach
 from nsqgw import Consumer
 from nsqgw.deadline import within
 from nsqgw.service.hosts import AllowedHosts

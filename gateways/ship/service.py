@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from gateways.pipeline.answers import note_refusal
 from gateways.pipeline.counters import Stream
 from gateways.pipeline.pipeline import Pipeline
-from gateways.pipeline.reach import Reach
+from gateways.reach import Reach
 from gateways.ship.settings import ShipSettings
 from nsqgw import Consumer
 from nsqgw.instrument import Fact, ServerRefused

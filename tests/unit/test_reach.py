@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateways.pipeline.reach import Reach
+from gateways.reach import Reach
 from nsqgw import Consumer
 from nsqgw.errors import ConnectionClosed, ConnectionFailed, DiscoveryError
 from nsqgw.instrument import Connected, ConnectFailed, Disconnected, LookupFailed
