@@ -14,6 +14,7 @@ from nsqgw.connection.keep import start_keeping
 from nsqgw.connection.reconnect import ReconnectDelay
 from nsqgw.errors import ConnectionFailed, NSQError
 from nsqgw.instrument import ConnectFailed, Fact, LookupFailed, OnFact
+from nsqgw.lookup.client import who_has
 from nsqgw.lookup.discovery import Discovery
 from nsqgw.lookup.feed import TopologyFeed
 
@@ -63,7 +64,7 @@ class Sources:
         self._discovery: Discovery | None = None
         if lookupds := tuple(lookupd_addresses):
             self._discovery = Discovery(
-                topic,
+                who_has(topic),
                 lookupds,
                 poll_interval=config.lookupd_poll_interval,
                 poll_jitter=config.lookupd_poll_jitter,

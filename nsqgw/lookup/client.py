@@ -1,4 +1,4 @@
-"""One question to one nsqlookupd (nsqlookupd section 6, client-behaviour section 3).
+"""One question to one nsqlookupd: who has a topic, which nsqds or topics there are (nsqlookupd section 6).
 
 Whatever an nsqlookupd answers, the outcome is a value or a DiscoveryError. It is read with more patience than
 `nsqgw.http` has: a senseless producer is left out, and producers are understood as they were before 1.0.
@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nsqgw.errors import DiscoveryError, HttpError, NSQError
@@ -16,7 +17,7 @@ from nsqgw.http.address import HttpAddress, host_and_port, parse_http_address
 from nsqgw.http.answer import Answer, error_code, json_object, refusal
 from nsqgw.http.call import Call
 from nsqgw.http.exchange import Exchange
-from nsqgw.protocol.names import is_valid_name
+from nsqgw.protocol.names import check_topic, is_valid_name
 
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
 """Room for some 15000 producers."""
@@ -41,14 +42,53 @@ def lookup_address(text: str) -> HttpAddress:
     return parse_http_address(text, "nsqlookupd", "127.0.0.1:4161")
 
 
-async def lookup(exchange: Exchange, address: HttpAddress, topic: str) -> Found:
-    """Ask the nsqlookupd at `address` for `topic`; nothing is found of a topic it does not know.
+@dataclass(frozen=True, slots=True)
+class Names:
+    """An answer: addresses or names, and how many entries were left out as senseless."""
+
+    values: frozenset[str]
+    malformed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What an nsqlookupd is asked, and how its answer is read; `text` says it in logs."""
+
+    text: str
+    path: str
+    read: Callable[[Answer], Names]
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+
+def who_has(topic: str) -> Question:
+    """The nsqds that have `topic`, by `host:port`; InvalidName when it is none."""
+    parameters = {"topic": check_topic(topic)}
+    return Question(f"who has topic {topic}", "/lookup", _read_holders, parameters)
+
+
+def all_nsqds() -> Question:
+    """Every nsqd that is alive, by `host:port`; those that hide for a topic (tombstones) too."""
+    return Question("which nsqds there are", "/nodes", _read_nodes)
+
+
+def all_topics() -> Question:
+    """The names of all topics, those without an nsqd too."""
+    return Question("which topics there are", "/topics", _read_topics)
+
+
+async def ask(exchange: Exchange, address: HttpAddress, question: Question) -> Names:
+    """Ask the nsqlookupd at `address`; nothing is found of a topic it does not know.
 
     Raises DiscoveryError, whose text says where and what went wrong.
     """
-    path = "" if address.path else "/lookup"
+    path = question.path
+    if path == "/lookup" and address.path:
+        path = ""
+    else:
+        address = replace(address, path=address.path.removesuffix("/lookup"))
     try:
-        return await exchange.call(Call("GET", path, read, {"topic": topic}, refused=refused), address)
+        call = Call("GET", path, question.read, question.parameters, refused=refused)
+        return await exchange.call(call, address)
     except NSQError as error:
         raise DiscoveryError(str(error)) from error
 
@@ -63,15 +103,34 @@ def read(answer: Answer) -> Found:
     if _unknown(answer):
         return Found()
     document = json_object(answer)
+    nodes = _nodes(answer, document)
+    return Found(nodes.values, _names(document.get("channels")), nodes.malformed)
+
+
+def _read_holders(answer: Answer) -> Names:
+    found = read(answer)
+    return Names(found.nsqd_tcp_addresses, found.malformed)
+
+
+def _read_nodes(answer: Answer) -> Names:
+    return _nodes(answer, json_object(answer))
+
+
+def _read_topics(answer: Answer) -> Names:
+    topics = json_object(answer).get("topics")
+    if not isinstance(topics, list):
+        raise answer.bad("without topics")
+    names = _names(topics)
+    return Names(names, sum(not (isinstance(name, str) and name in names) for name in topics))
+
+
+def _nodes(answer: Answer, document: dict[str, Any]) -> Names:
     producers = document.get("producers")
     if not isinstance(producers, list):
         raise answer.bad("without producers")
     addresses = [_producer_address(producer) for producer in producers]
-    return Found(
-        nsqd_tcp_addresses=frozenset(address for address in addresses if address is not None),
-        channels=_names(document.get("channels")),
-        malformed=addresses.count(None),
-    )
+    known = frozenset(address for address in addresses if address is not None)
+    return Names(known, addresses.count(None))
 
 
 def _unknown(answer: Answer) -> bool:

@@ -1,4 +1,4 @@
-"""Discovery of the nsqds that have a topic: every nsqlookupd asked at each poll, the union told.
+"""Discovery of nsqds, or of topics: every nsqlookupd asked at each poll, the union of the answers told.
 
 It only ever adds: an nsqd that an nsqlookupd does not name any more is not reported as gone, since its
 connection ends by itself when it dies (client-behaviour section 3). Whatever else learns of nsqds, such as a
@@ -16,10 +16,9 @@ from nsqgw.config import HttpConfig, TlsConfig
 from nsqgw.errors import DiscoveryError, NSQError
 from nsqgw.http.address import HttpAddress
 from nsqgw.http.exchange import Exchange
-from nsqgw.lookup.client import MAX_ANSWER_BYTES, lookup, lookup_address
+from nsqgw.lookup.client import MAX_ANSWER_BYTES, Question, ask, lookup_address
 from nsqgw.lookup.schedule import PollSchedule
 from nsqgw.lookup.wake import Wake
-from nsqgw.protocol.names import check_topic
 
 logger = logging.getLogger(__name__)
 
@@ -28,11 +27,11 @@ OnFailed = Callable[[str, NSQError], None]
 
 
 class Discovery:
-    """Polls nsqlookupds for `topic` until it is stopped.
+    """Asks nsqlookupds a `question`, such as `who_has(topic)`, again and again until it is stopped.
 
-    `on_found` is called with the `host:port` of the nsqds seen so far in this poll, as soon as the first
-    nsqlookupd has answered and again when another one adds to it: a slow one delays nobody. `on_failed` is
-    called with the address of an nsqlookupd and a DiscoveryError, at each poll in which it fails.
+    `on_found` is called with what was found so far in this poll, as soon as the first nsqlookupd has
+    answered and again when another one adds to it: a slow one delays nobody. `on_failed` is called with the
+    address of an nsqlookupd and a DiscoveryError, at each poll in which it fails.
 
     `poll_interval` and `timeout` (of one question to one nsqlookupd) are seconds, `poll_jitter` is a part of
     the interval. `auth_secret` and `tls` are those of HttpConfig. Raises ConfigError for an address that is
@@ -41,7 +40,7 @@ class Discovery:
 
     def __init__(
         self,
-        topic: str,
+        question: Question,
         lookupd_http_addresses: Iterable[str],
         *,
         poll_interval: float = 60.0,
@@ -52,7 +51,7 @@ class Discovery:
         on_found: OnFound,
         on_failed: OnFailed,
     ) -> None:
-        self._topic = check_topic(topic)
+        self._question = question
         self._lookupds = tuple(dict.fromkeys(map(lookup_address, lookupd_http_addresses)))
         self._schedule = PollSchedule(poll_interval, poll_jitter)
         self._exchange = Exchange(
@@ -94,16 +93,16 @@ class Discovery:
     async def _ask(self, lookupd: HttpAddress, union: _Union) -> bool:
         """Ask one nsqlookupd and tell the outcome; whether it answered."""
         try:
-            found = await lookup(self._exchange, lookupd, self._topic)
+            found = await ask(self._exchange, lookupd, self._question)
             if found.malformed:
-                text = f"{lookupd}: left out {found.malformed} producer(s) without a usable address"
+                text = f"{lookupd}: left out {found.malformed} senseless entries of {self._question.path}"
                 self._on_failed(str(lookupd), DiscoveryError(text))
-            union.add(found.nsqd_tcp_addresses)
+            union.add(found.values)
         except DiscoveryError as error:
             self._on_failed(str(lookupd), error)
             return False
         except Exception:  # a mistake of ours or in a callback must not end discovery for good
-            logger.exception("asking nsqlookupd %s about topic %s failed", lookupd, self._topic)
+            logger.exception("asking nsqlookupd %s %s failed", lookupd, self._question.text)
             return False
         return True
 

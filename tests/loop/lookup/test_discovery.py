@@ -18,6 +18,7 @@ from harness.polling import eventually_async
 from harness.raw_server import Script, hang, raw_server
 from harness.web import serving
 from nsqgw.errors import DiscoveryError, NSQError
+from nsqgw.lookup.client import Question, all_nsqds, all_topics, who_has
 from nsqgw.lookup.discovery import Discovery
 
 ASYNC_TIMEOUT = 20.0
@@ -52,7 +53,7 @@ class _Lookup(RequestHandler):
 
 @asynccontextmanager
 async def running(fake: FakeLookupd) -> AsyncIterator[FakeLookupd]:
-    async with serving(("/lookup", _Lookup, {"fake": fake})) as fake.address:
+    async with serving(("/.*", _Lookup, {"fake": fake})) as fake.address:
         yield fake
 
 
@@ -115,13 +116,14 @@ async def silent_end(_reader: asyncio.StreamReader, _writer: asyncio.StreamWrite
 class Told:
     """What a Discovery called back."""
 
-    def __init__(self) -> None:
+    def __init__(self, question: Question | None = None) -> None:
+        self.question = question or who_has("events")
         self.found: list[frozenset[str]] = []
         self.failed: list[tuple[str, NSQError]] = []
 
     def discovery(self, *addresses: str, **options: Any) -> Discovery:
         options = {"poll_interval": 60.0, "poll_jitter": 0.0, "timeout": 0.5} | options
-        return Discovery("events", addresses, on_found=self.found.append, on_failed=self.fail, **options)
+        return Discovery(self.question, addresses, on_found=self.found.append, on_failed=self.fail, **options)
 
     def fail(self, address: str, error: NSQError) -> None:
         self.failed.append((address, error))
@@ -137,6 +139,25 @@ async def test_the_union_of_all_is_told_at_once() -> None:
         assert two.questions == ["/lookup?dc=1&topic=events"]
         await discovery.stop()
     assert told.failed == []
+
+
+@pytest.mark.parametrize("suffix", ["", "/lookup"])
+@pytest.mark.parametrize(
+    ("question", "path", "found"),
+    [(all_nsqds(), "/nodes", {"a:4150", "b:4150"}), (all_topics(), "/topics", {"events", "logs"})],
+)
+async def test_all_nsqds_and_all_topics_are_asked_for_alike(
+    question: Question, path: str, found: set[str], suffix: str
+) -> None:
+    told = Told(question)
+    async with running(FakeLookupd("a", "b", "")) as lookupd:
+        lookupd.document["topics"] = ["events", "no topic!", "logs"]
+        discovery = told.discovery(f"http://{lookupd.address}{suffix}")
+        discovery.start()
+        await eventually_async(lambda: told.found == [found])
+        await discovery.stop()
+    assert lookupd.questions == [path]
+    assert f"1 senseless entries of {path}" in str(told.failed[0][1])
 
 
 async def test_c_cli_23_and_24_new_ones_are_found_and_vanished_ones_only_left_out() -> None:
@@ -220,7 +241,7 @@ async def test_liars_are_told_of_and_the_sensible_part_is_used() -> None:
         discovery.start()
         await eventually_async(lambda: told.found == [{"a:4150"}])
         await discovery.stop()
-    assert "2 producer(s)" in str(told.failed[0][1])
+    assert "2 senseless entries of /lookup" in str(told.failed[0][1])
 
 
 async def test_nobody_listens_and_names_that_cannot_be() -> None:
@@ -294,7 +315,7 @@ async def test_a_callback_that_raises_does_not_end_discovery(caplog: pytest.LogC
 
     async with running(FakeLookupd("a")) as lookupd:
         discovery = Discovery(
-            "events",
+            who_has("events"),
             [lookupd.address],
             poll_interval=0.02,
             poll_jitter=0,
