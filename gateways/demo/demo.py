@@ -54,7 +54,10 @@ _EMPTY_TIMEOUT = 10.0
 
 @dataclass(frozen=True)
 class DemoSettings:
-    """`data_dir` must exist; `seconds` ends the demo by itself; ports are free ones where none is given."""
+    """`data_dir` must exist; `seconds` ends the demo by itself; ports are free ones where none is given.
+
+    `admin_address` is said to people; whoever runs the demo opens it.
+    """
 
     data_dir: Path
     listen: str = "127.0.0.1:8080"
@@ -62,6 +65,7 @@ class DemoSettings:
     lookupd_http_address: str = ANY_PORT
     seconds: float | None = None
     allow_hosts: tuple[str, ...] = ()
+    admin_address: str = ""
 
 
 @dataclass(frozen=True)
@@ -247,10 +251,12 @@ class Demo:
     # -- what people read
 
     def _announcement(self) -> str:
+        admin = self._settings.admin_address
         nsqds = " and ".join(nsqd.tcp_address for nsqd in self.brokers.nsqds)
         return (
             f"page        http://{self.push.address}/\n"
-            f"file        {self.file}\n"
+            + (f"admin       http://{admin}/metrics\n" if admin else "")
+            + f"file        {self.file}\n"
             f"nsqd        {nsqds}\n"
             f"nsqlookupd  {self.brokers.lookupd.http_address}\n"
             f"Ctrl-C ends it."

@@ -129,7 +129,7 @@ class Front:
 
     async def start(self, address: str) -> None:
         """Listen on `host:port`; ListenFailed when the port is taken or the address is not this machine's."""
-        sockets = listen(address)
+        sockets = listen(address, flag="--listen")
         self.address = bound_address(sockets)
         loop = asyncio.get_running_loop()
         for sock in sockets:

@@ -57,9 +57,9 @@ class AdminPort:
         self.address = ""
         """The "host:port" listened on, once `listen` was called."""
 
-    def listen(self, address: str) -> None:
-        """Open the port. Raises ListenFailed with the address, the cause and a remedy."""
-        sockets = listen(address)
+    def listen(self, address: str, flag: str | None = None) -> None:
+        """Open the port. Raises ListenFailed with the address, the cause and a remedy, as `listen` does."""
+        sockets = listen(address, flag)
         self._server.add_sockets(sockets)
         self.address = bound_address(sockets)
 

@@ -34,6 +34,8 @@ EXIT_SIGNAL_BASE = 128  # the shell's convention for "ended by signal n"
 CANCEL_TIMEOUT = 1.0  # what a cancelled start or drain gets for its cleaning up, seconds
 ADMIN_TIMEOUT = 1.0
 
+_ADMIN_FLAG = "--admin-address"  # as all commands call it
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -204,7 +206,7 @@ def _open_admin_port(address: str, hosts: AllowedHosts, service: Service, ready:
 
     registry = service_registry(service)
     admin = AdminPort(registry=registry, ready=ready, settings=service.settings, hosts=hosts)
-    admin.listen(address)
+    admin.listen(address, _ADMIN_FLAG)
     logger.info("%s: admin port on http://%s", service.name, admin.address)
     return admin
 

@@ -147,7 +147,7 @@ def test_an_admin_port_in_use_is_named_with_the_remedy() -> None:
     assert done.returncode == 1
     assert last_line(done.stderr) == (
         f"nsqgw ship: cannot listen on {address}: Address already in use; stop the program that uses it, or "
-        "choose another port (0 takes any free one)"
+        "choose another port by --admin-address (0 takes any free one)"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import signal
@@ -81,6 +82,39 @@ def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
             assert done.stderr.count("\n") == 1
 
 
+def test_a_second_demo_takes_free_ports_and_says_which(tmp_path: Path) -> None:
+    with contextlib.ExitStack() as taken:
+        for port in (8080, 9119):
+            with contextlib.suppress(OSError):  # another program has it already
+                taken.enter_context(socket.create_server(("127.0.0.1", port)))
+        with Nsqgw(tmp_path, "demo", "--data-dir", str(tmp_path)) as demo:
+            page = page_of(demo)
+            admin = said(demo, r"admin +http://(\S+)/metrics\n")
+            assert not {page, admin} & {"127.0.0.1:8080", "127.0.0.1:9119"}
+            with urlopen(f"http://{admin}/ping") as answer:
+                assert answer.read() == b"OK"
+            assert demo.terminate() == 0
+
+
+def test_a_given_admin_port_in_use_is_named_with_its_flag(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        done = run_nsqgw("demo", "--admin-address", address, "--data-dir", str(tmp_path))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "choose another port by --admin-address (0 takes any free one)\n" in done.stderr
+
+
+def test_a_temporary_folder_stays_only_with_a_file_in_it(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        assert run_nsqgw("demo", "--listen", address).returncode == 1
+    assert list(tmp_path.iterdir()) == []
+    done = run_nsqgw("demo", *QUIET, "--seconds", "1")
+    (file,) = tmp_path.glob("nsqgw-demo-*/shipped.ndjson")
+    assert done.stdout.splitlines()[-1].startswith(f"{file} stays")
+
+
 def test_wrong_flags(tmp_path: Path) -> None:
     three = ("--nsqd-tcp-address", "127.0.0.1:0") * 3
     file = tmp_path / "file"
@@ -92,8 +126,13 @@ def test_wrong_flags(tmp_path: Path) -> None:
 
 def page_of(demo: Nsqgw) -> str:
     """The address of the page, once the demo has said it."""
+    return said(demo, r"page +http://(\S+)/\n")
+
+
+def said(demo: Nsqgw, pattern: str) -> str:
+    """What the group of `pattern` stands for in the next line on stdout."""
     assert demo.process.stdout is not None
     line = demo.process.stdout.readline().decode()
-    found = re.fullmatch(r"page +http://(\S+)/\n", line)
+    found = re.fullmatch(pattern, line)
     assert found is not None, line + demo.log
     return found[1]

@@ -100,6 +100,7 @@ def test_a_port_in_use_and_an_nsqd_that_is_not_there() -> None:
         done = run_nsqgw("push", *TOPIC, *NOWHERE, "--listen", address, "--log-level", "error")
     assert done.returncode == 1
     assert done.stderr.startswith(f"nsqgw push: cannot listen on {address}: Address already in use; ")
+    assert "choose another port by --listen (" in done.stderr
     assert done.stderr.count("\n") == 1
 
     done = run_nsqgw("push", *TOPIC, *NOWHERE, "--listen", "127.0.0.1:0", "--log-level", "error")

@@ -115,5 +115,5 @@ def test_an_admin_port_in_use_is_one_line_and_1(start: Start) -> None:
         assert process.wait() == 1
     assert last_lines(process) == [
         f"test program: cannot listen on {address}: Address already in use; stop the program that uses it, "
-        "or choose another port (0 takes any free one)"
+        "or choose another port by --admin-address (0 takes any free one)"
     ]
