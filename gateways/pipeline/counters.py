@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 Stream = tuple[str, str]
 """Topic and channel."""
 
+REQUEUE_REASONS = ("budget", "drain")
+"""Why messages are given back: the sink failed for too long, or the gateway stops."""
+
 
 @dataclass(slots=True)
 class Counters:
@@ -15,7 +18,7 @@ class Counters:
 
     received, received_bytes  messages taken in, and their bodies
     finished                  messages whose FIN was sent; nsqd may refuse it yet, see `late`
-    requeued                  messages given back, by stream and reason: "budget" or "drain"
+    requeued                  messages given back, by stream and one of REQUEUE_REASONS
     late                      answers that found the connection gone, or that nsqd refused: they come again
     batches                   tries by the fate of the batch
     events_sent, bytes_sent   confirmed by the sink, framing included

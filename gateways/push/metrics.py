@@ -1,4 +1,7 @@
-"""The gateway's metrics, read from live state at scrape time."""
+"""The gateway's metrics, read from live state at scrape time.
+
+Counters are there from the start, as 0: a rate over one that appears with its first event misses that event.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,8 @@ from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from gateways.push.context import Context
-from gateways.push.session import Session
+from gateways.push.http import REFUSALS
+from gateways.push.session import REASONS, Session
 
 
 def push_metrics(context: Context, nsqd_connections: Mapping[str, int]) -> Iterable[Metric]:
@@ -32,8 +36,10 @@ def push_metrics(context: Context, nsqd_connections: Mapping[str, int]) -> Itera
     accepted = CounterMetricFamily("nsqgw_push_connections_accepted", "Connections accepted.")
     accepted.add_metric((), context.accepted)
     yield accepted
-    yield _counter("requests_refused", "Requests answered with an error.", "status", context.refused)
-    yield _counter("streams_ended", "Streams that ended.", "reason", context.closed)
+    refused = dict.fromkeys(map(int, REFUSALS), 0) | context.refused
+    yield _counter("requests_refused", "Requests answered with an error.", "status", refused)
+    ended = dict.fromkeys(REASONS, 0) | context.closed
+    yield _counter("streams_ended", "Streams that ended.", "reason", ended)
     frames = CounterMetricFamily("nsqgw_push_client_frames", "WebSocket frames browsers sent.")
     frames.add_metric((), context.client_frames)
     yield frames

@@ -40,6 +40,12 @@ class Ending(Enum):
         return self.value[1]
 
 
+CLOSED, PROTOCOL_ERROR, GONE, ABORTED = "closed by the browser", "protocol error", "gone", "aborted"
+"""Why a stream ends otherwise."""
+
+REASONS = (*(ending.reason for ending in Ending), CLOSED, PROTOCOL_ERROR, GONE, ABORTED)
+
+
 class Session(asyncio.Protocol, ABC):
     """A subscriber of the hub that sits on a transport."""
 
@@ -116,7 +122,7 @@ class Session(asyncio.Protocol, ABC):
             self._ending = Ending.RESTART
 
     def abort(self) -> None:
-        self._leave("aborted")
+        self._leave(ABORTED)
         self._transport.abort()
 
     def close(self, ending: Ending) -> None:
@@ -161,7 +167,7 @@ class Session(asyncio.Protocol, ABC):
             self._say_farewell(self._ending)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._leave("gone")
+        self._leave(GONE)
         self._backlog = None
         self._context.release(self)
 

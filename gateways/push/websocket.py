@@ -17,7 +17,7 @@ from websockets.server import ServerProtocol
 from gateways.push.context import Context
 from gateways.push.frame import websocket_message
 from gateways.push.http import BadRequest, Request
-from gateways.push.session import Ending, Session
+from gateways.push.session import CLOSED, GONE, PROTOCOL_ERROR, Ending, Session
 
 logger = logging.getLogger(__name__)
 
@@ -62,14 +62,14 @@ class WebSocketSession(Session):
         self._context.client_frames += received
         self._frames += received
         if self._core.state is not State.OPEN:
-            self._leave("closed by the browser" if self._core.parser_exc is None else "protocol error")
+            self._leave(CLOSED if self._core.parser_exc is None else PROTOCOL_ERROR)
         elif self._frames > self._context.limits.max_client_frames:
             self.close(Ending.TOO_CHATTY)
         self._write_control()
 
     def eof_received(self) -> None:
         self._core.receive_eof()
-        self._leave("gone")
+        self._leave(GONE)
 
     def _open(self) -> None:
         self._write_control()

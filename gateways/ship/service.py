@@ -59,7 +59,16 @@ class ShipService:
     async def stop(self) -> None:
         """Send what is in hand, give back the rest, close."""
         if self.pipeline is not None:
-            await self.pipeline.drain(self._settings.flush_timeout())
+            finished, given_back = self._answered()
+            try:
+                await self.pipeline.drain(self._settings.flush_timeout())
+            finally:
+                finished_now, given_back_now = self._answered()
+                logger.info(
+                    "while stopping: finished %d messages, gave %d messages back to nsqd",
+                    finished_now - finished,
+                    given_back_now - given_back,
+                )
         else:
             await asyncio.gather(*(consumer.stop(_CLOSE_TIMEOUT) for consumer in self._consumers))
         await self._sink.close()
@@ -96,6 +105,11 @@ class ShipService:
             on_fact=functools.partial(self._note, (topic, settings.channel)),
             max_in_flight=settings.max_in_flight,
         )
+
+    def _answered(self) -> tuple[int, int]:
+        """Messages finished and given back up to now, those included that no batch was made of."""
+        stats = [consumer.stats for consumer in self._consumers]
+        return sum(each.finished for each in stats), sum(each.requeued for each in stats)
 
     def _note(self, stream: Stream, fact: Fact) -> None:
         self._reach.note(fact)

@@ -133,6 +133,8 @@ async def test_metrics_and_settings(start, producer, nsqd) -> None:
         'nsqgw_push_deliveries_total{topic="events"} 1.0',
         'nsqgw_push_connections{kind="websocket"} 1.0',
         "nsqgw_push_connections_accepted_total 1.0",
+        'nsqgw_push_requests_refused_total{status="404"} 0.0',
+        'nsqgw_push_streams_ended_total{reason="slow"} 0.0',
     ):
         assert line in text.splitlines()
     assert gateway.settings()["topics"] == ("events", "other")

@@ -213,6 +213,7 @@ async def test_a_drain_against_a_dead_service_gives_everything_back_in_time(
     await eventually_async(lambda: service.requests)
     assert await asyncio.to_thread(process.terminate) == 0
     assert unfinished(nsqd) == COUNT
+    assert process.wait_for(r"finished 0 messages, gave [1-9]\d* messages back to nsqd")
 
 
 def test_stdout_closed_by_its_reader_ends_the_service_and_loses_nothing(

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
+
+from prometheus_client import generate_latest
 
 from gateways.ship.destination import FileSettings
 from gateways.ship.service import ShipService
 from gateways.ship.settings import ShipSettings
 from harness.polling import eventually_async
 from harness.scripted import ScriptedNsqd, error
+from nsqgw.service.admin import service_registry
+
+
+def ship(fake: ScriptedNsqd, folder: Path, **settings: Any) -> ShipService:
+    """Topic `events` of `fake` to a file."""
+    to = FileSettings(path=str(folder / "out"))
+    nsqds = (fake.address,)
+    return ShipService(
+        ShipSettings(topics=("events",), channel="archive", to=to, nsqd_tcp_addresses=nsqds, **settings)
+    )
 
 
 async def test_answers_that_nsqd_refuses_afterwards_are_late(tmp_path: Path) -> None:
     async with ScriptedNsqd() as fake:
         fake.answers["FIN"] = lambda session, line: error(f"E_FIN_FAILED {line} failed ID not in flight")
-        service = ShipService(
-            ShipSettings(
-                topics=("events",),
-                channel="archive",
-                to=FileSettings(path=str(tmp_path / "out")),
-                nsqd_tcp_addresses=(fake.address,),
-                batch_max_messages=2,
-            )
-        )
+        service = ship(fake, tmp_path, batch_max_messages=2)
         await service.start()
         session = await fake.subscribed()
         session.send(error("E_TOUCH_FAILED TOUCH failed ID not in flight"))  # its FIN will be refused as well
@@ -33,3 +38,18 @@ async def test_answers_that_nsqd_refuses_afterwards_are_late(tmp_path: Path) -> 
         assert counters.finished[stream] == 2
         await service.stop()
         assert counters.late[stream] == 2
+
+
+async def test_counters_are_there_before_the_first_message(tmp_path: Path) -> None:
+    async with ScriptedNsqd() as fake:
+        service = ship(fake, tmp_path)
+        await service.start()
+        lines = generate_latest(service_registry(service)).decode().splitlines()
+        await service.stop()
+    for sample in (
+        'messages_late_total{channel="archive",sink="file",topic="events"}',
+        'messages_requeued_total{channel="archive",reason="budget",sink="file",topic="events"}',
+        'messages_requeued_total{channel="archive",reason="drain",sink="file",topic="events"}',
+        'batches_total{outcome="blocked",sink="file"}',
+    ):
+        assert f"nsqgw_ship_{sample} 0.0" in lines
