@@ -221,10 +221,7 @@ class ConsumerConfig:
         _check(self, "low_rdy_idle_timeout", 0.01, 3600)
         _check(self, "low_rdy_timeout", 0.01, 3600)
         _check(self, "rdy_redistribute_interval", 0.001, 3600)
-        _check(self, "lookupd_poll_interval", 0.01, 3600)
-        _check(self, "lookupd_poll_jitter", 0, 1)
-        _check(self, "lookupd_timeout", 0.001, 3600)
-        _check_header(self, "lookupd_auth_secret")
+        _check_lookupd(self)
         _check_reconnect(self)
         _check(self, "drain_timeout", 0, 3600)
 
@@ -248,6 +245,8 @@ class ProducerConfig:
                          largest message must fit into a batch, which takes 8 bytes more
     max_delay            nsqd's -max-req-timeout: it closes the connection over a longer delay, so that is
                          refused here
+    lookupd_poll_interval, lookupd_poll_jitter, lookupd_timeout, lookupd_auth_secret, lookupd_tls
+                         how nsqlookupd is asked for nsqds: as ConsumerConfig says
     reconnect_min_delay, reconnect_max_delay  pauses before connecting again double between these, with jitter
     """
 
@@ -260,6 +259,11 @@ class ProducerConfig:
     max_message_size: int = 1024 * 1024
     max_batch_size: int = 5 * 1024 * 1024
     max_delay: float = 3600.0
+    lookupd_poll_interval: float = 60.0
+    lookupd_poll_jitter: float = 0.3
+    lookupd_timeout: float = 5.0
+    lookupd_auth_secret: str | None = field(default=None, repr=False)
+    lookupd_tls: TlsConfig | ssl.SSLContext | None = None
     reconnect_min_delay: float = 0.1
     reconnect_max_delay: float = 4.0
 
@@ -276,7 +280,15 @@ class ProducerConfig:
                 f"{self.max_batch_size}: it must be at least {MPUB_OVERHEAD} less"
             )
         _check(self, "max_delay", 0, MAX_DELAY)
+        _check_lookupd(self)
         _check_reconnect(self)
+
+
+def _check_lookupd(config: ConsumerConfig | ProducerConfig) -> None:
+    _check(config, "lookupd_poll_interval", 0.01, 3600)
+    _check(config, "lookupd_poll_jitter", 0, 1)
+    _check(config, "lookupd_timeout", 0.001, 3600)
+    _check_header(config, "lookupd_auth_secret")
 
 
 def _check_reconnect(config: ConsumerConfig | ProducerConfig) -> None:

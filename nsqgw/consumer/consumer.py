@@ -20,7 +20,6 @@ from nsqgw.consumer.flow import Flow
 from nsqgw.consumer.handlers import BatchHandler, Handler
 from nsqgw.consumer.handover import Handlers, Handover
 from nsqgw.consumer.inbox import Inbox
-from nsqgw.consumer.sources import Sources
 from nsqgw.consumer.stats import ConsumerStats, Totals
 from nsqgw.consumer.subscription import Subscription
 from nsqgw.consumer.topics import Topics, split_topics
@@ -35,8 +34,9 @@ from nsqgw.instrument import (
     guarded,
     to_logging,
 )
-from nsqgw.lookup.client import lookup_address
+from nsqgw.lookup.client import lookup_address, who_has
 from nsqgw.lookup.feed import TopologyFeed
+from nsqgw.lookup.sources import Sources
 from nsqgw.message import Message
 from nsqgw.protocol.names import check_channel
 
@@ -276,14 +276,14 @@ class Consumer:
 
     def _make_sources(self, topic: str) -> Sources:
         return Sources(
-            topic,
+            who_has(topic),
             self._nsqds,
             self._lookupds,
             self.config,
             partial(self._serve, topic),
             self._on_fact,
             address_map=self._address_map,
-            feed=self._feed,
+            follow=partial(self._feed.follow, topic) if self._feed is not None else None,
         )
 
     async def _serve(self, topic: str, connection: Connection) -> None:

@@ -7,8 +7,8 @@ import re
 from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 
-from nsqgw.consumer.sources import Sources
 from nsqgw.errors import ConfigError, NSQError
+from nsqgw.lookup.sources import Sources
 from nsqgw.protocol.names import EPHEMERAL_SUFFIX, check_topic
 
 _WILDCARDS = re.compile(r"[*?\[]")

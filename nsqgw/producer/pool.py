@@ -8,41 +8,54 @@ from collections.abc import Callable, Iterable
 
 from nsqgw.config import ProducerConfig
 from nsqgw.connection import Connection
-from nsqgw.connection.keep import start_keeping
-from nsqgw.connection.reconnect import ReconnectDelay
+from nsqgw.connection.address_map import AddressMap
 from nsqgw.connection.replies import Requester
 from nsqgw.errors import Closed, NSQError
-from nsqgw.instrument import Connected, ConnectFailed, Disconnected, Fact, OnFact
+from nsqgw.instrument import Connected, Disconnected, OnFact
+from nsqgw.lookup.client import all_nsqds
+from nsqgw.lookup.sources import Sources
 from nsqgw.producer.keys import owner
 
 logger = logging.getLogger(__name__)
 
 
 class Pool:
-    """Keeps every address connected; `pick` gives the living connections in turn."""
+    """Keeps the nsqds connected; `pick` gives the living connections in turn."""
 
-    def __init__(self, addresses: Iterable[str], config: ProducerConfig, on_fact: OnFact) -> None:
-        self._addresses = tuple(dict.fromkeys(addresses))
+    def __init__(self, config: ProducerConfig, on_fact: OnFact) -> None:
         self._config = config
         self._on_fact = on_fact
-        self._tasks: list[asyncio.Task[None]] = []
+        self._sources: Sources | None = None
         self._alive: list[Connection] = []
         self._turn = 0
         self._changed = asyncio.Event()
         self._closing = False
-        self.problems: dict[str, str] = {}
-        """The last trouble with each address: as text, an exception would hold on to a dead connection."""
 
     @property
     def addresses(self) -> tuple[str, ...]:
         """The addresses connected now."""
         return tuple(connection.address for connection in self._alive)
 
-    def start(self, requester: Requester, on_connected: Callable[[], None]) -> None:
+    @property
+    def problems(self) -> dict[str, str]:
+        """The last trouble with each nsqd and nsqlookupd."""
+        return self._sources.problems if self._sources is not None else {}
+
+    def start(
+        self,
+        nsqds: Iterable[str],
+        lookupds: Iterable[str],
+        address_map: AddressMap,
+        requester: Requester,
+        on_connected: Callable[[], None],
+    ) -> None:
         """Begin to connect; `on_connected` is called for each connection that may be used."""
         self._requester = requester
         self._on_connected = on_connected
-        self._tasks = [self._keep(address) for address in self._addresses]
+        self._sources = Sources(
+            all_nsqds(), nsqds, lookupds, self._config, self._serve, self._on_fact, address_map=address_map
+        )
+        self._sources.start()
 
     def pick(self) -> Connection | None:
         """A living connection, the next in turn; None when there is none."""
@@ -71,32 +84,22 @@ class Pool:
         """Deliver what was sent and end all connections."""
         self._closing = True
         self._changed.set()
+        sources = self._sources
+        if sources is None:
+            return
+        await sources.stop_connecting()
         hanging_up = {connection.address: connection.hang_up() for connection in self._alive}
         ends = await asyncio.gather(*hanging_up.values(), return_exceptions=True)
         for address, error in zip(hanging_up, ends, strict=True):
             if isinstance(error, Exception):
                 logger.error("hanging up on %s failed", address, exc_info=error)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    def _keep(self, address: str) -> asyncio.Task[None]:
-        delay = ReconnectDelay(self._config.reconnect_min_delay, self._config.reconnect_max_delay)
-        return start_keeping(
-            address,
-            self._config.connection,
-            delay,
-            self._serve,
-            self._report,
-            lambda: not self._closing,
-        )
+        await sources.close()
 
     async def _serve(self, connection: Connection) -> None:
         connection.set_requester(self._requester)
         self._alive.append(connection)
         self._changed.set()
-        self.problems.pop(connection.address, None)
-        self._report(Connected(connection.address))
+        self._on_fact(Connected(connection.address))
         self._on_connected()
         reason: NSQError | None = None
         try:
@@ -105,9 +108,6 @@ class Pool:
             reason = None if self._closing else error
         finally:
             self._alive.remove(connection)
-            self._report(Disconnected(connection.address, reason, connection.unanswered_commands))
-
-    def _report(self, fact: Fact) -> None:
-        if isinstance(fact, ConnectFailed | Disconnected) and fact.error is not None:
-            self.problems[fact.address] = str(fact.error)
-        self._on_fact(fact)
+            if reason is not None and self._sources is not None:
+                self._sources.disconnected(connection.address, reason)
+            self._on_fact(Disconnected(connection.address, reason, connection.unanswered_commands))

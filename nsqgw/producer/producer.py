@@ -7,7 +7,7 @@ import contextlib
 import copy
 import dataclasses
 import struct
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from types import TracebackType
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 from nsqgw.config import ProducerConfig, configured
 from nsqgw.connection import Connection
 from nsqgw.connection.address import address_list, parse_address, tell_problems
+from nsqgw.connection.address_map import AddressMap
 from nsqgw.deadline import within
 from nsqgw.errors import (
     Closed,
@@ -25,6 +26,7 @@ from nsqgw.errors import (
     PublishError,
 )
 from nsqgw.instrument import OnFact, guarded, to_logging
+from nsqgw.lookup.client import lookup_address
 from nsqgw.producer.merge import Merger
 from nsqgw.producer.outbox import Outbox
 from nsqgw.producer.pool import Pool
@@ -58,28 +60,38 @@ class Producer:
     the call when it had to wait, after the first failure when it was sent at once. Publishes of one loop
     turn leave in one write; without a connection they wait for one.
 
-    Settings are fields of `ProducerConfig`, given as `config` or one by one.
+    The nsqds are those given by address and all that the nsqlookupds know, asked again and again; an
+    `address_map` says how to reach what they advertise. One that nsqlookupd names no more is used as long as
+    its connection lives. Settings are fields of `ProducerConfig`, given as `config` or one by one.
     """
 
     def __init__(
         self,
-        nsqd_tcp_addresses: Iterable[str],
+        nsqd_tcp_addresses: Iterable[str] = (),
         *,
+        lookupd_http_addresses: Iterable[str] = (),
+        address_map: Mapping[str, str] | None = None,
         config: ProducerConfig | None = None,
         on_fact: OnFact = to_logging,
         **options: Any,
     ) -> None:
         self.config = configured(ProducerConfig, config, options)
         self._addresses = address_list("nsqd_tcp_addresses", nsqd_tcp_addresses)
+        self._lookupds = address_list("lookupd_http_addresses", lookupd_http_addresses)
         for address in self._addresses:
             parse_address(address)
-        if not self._addresses:
-            raise ConfigError("nsqd_tcp_addresses is empty: name at least one nsqd")
+        for address in self._lookupds:
+            lookup_address(address)
+        if not self._addresses and not self._lookupds:
+            raise ConfigError(
+                "nsqd_tcp_addresses is empty: name at least one nsqd, or lookupd_http_addresses"
+            )
+        self._address_map = AddressMap(address_map)
         self._on_fact = guarded(on_fact)
         self._max_message_size = self.config.max_message_size
         self._window = Window(self.config.max_outstanding, self.config.max_outstanding_bytes)
         self._enter = self._window.try_enter
-        self._pool = Pool(self._addresses, _with_reply_timeout(self.config), self._on_fact)
+        self._pool = Pool(_with_reply_timeout(self.config), self._on_fact)
         self._outbox = Outbox(self._pool, self._window, self.config, self._on_fact, self._blocked)
         self._pick: Callable[[], Connection | None] = _pick_none
         self._merger: Merger | None = None
@@ -94,7 +106,7 @@ class Producer:
         if self._started:
             raise Closed("a producer can be started once; make a new one")
         self._started = True
-        self._pool.start(self._outbox, self._outbox.send)
+        self._pool.start(self._addresses, self._lookupds, self._address_map, self._outbox, self._outbox.send)
         self._pick = self._pool.pick
         if self.config.merge:
             self._merger = Merger(self._publish_batch, self.config.max_batch_size)
@@ -259,9 +271,12 @@ class Producer:
         )
 
     def _not_connected(self, deadline: str) -> NotConnected:
-        return NotConnected(
-            f"no nsqd connected {deadline}: {tell_problems(self._addresses, self._pool.problems)}"
-        )
+        problems = tell_problems(self._addresses, self._pool.problems)
+        if not problems:
+            problems = (
+                f"nsqlookupd at {', '.join(map(str, map(lookup_address, self._lookupds)))} knows no nsqd"
+            )
+        return NotConnected(f"no nsqd connected {deadline}: {problems}")
 
     def _line_full(self) -> PublishError:
         return PublishError(

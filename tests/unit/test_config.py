@@ -51,6 +51,7 @@ WRONG: list[tuple[type, dict[str, Any], str]] = [
         {"max_batch_size": 2**20 + 7},
         "max_message_size = 1048576 does not fit into max_batch_size = 1048583: it must be at least 8 less",
     ),
+    (ProducerConfig, {"lookupd_poll_jitter": 1.1}, "lookupd_poll_jitter = 1.1 .* between 0 and 1"),
     (ProducerConfig, {"max_delay": -1}, "max_delay = -1"),
     (ProducerConfig, {"connection": None}, "connection = None"),
 ]

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from compat.threaded import ThreadedNsqlookupd
+from harness.announcing import announce
 from harness.consuming import Subject
 from harness.polling import eventually_async
 from harness.scripted import ScriptedNsqd
-from harness.wire import LookupWire
 from nsqgw.errors import NotConnected
 from nsqgw.instrument import ConnectFailed, LookupFailed
 
@@ -24,15 +24,6 @@ def nothing(message: object) -> None:
 
 def consumer_by(lookupd: ThreadedNsqlookupd, **options: Any) -> Subject:
     return Subject(nothing, lookupd_http_addresses=[lookupd.http_address], **(POLLING | options))
-
-
-def announce(lookupd: ThreadedNsqlookupd, fake: ScriptedNsqd, topic: str = "t") -> LookupWire:
-    """Register the scripted nsqd as a producer of the topic; closing the wire takes it back."""
-    wire = LookupWire(lookupd.tcp_address)
-    host, port = fake.address.rsplit(":", 1)
-    wire.identify(broadcast_address=host, tcp_port=int(port), http_port=1)
-    assert wire.ask(f"REGISTER {topic}") == b"OK"
-    return wire
 
 
 async def test_c_cli_22_an_unknown_topic_is_no_failure(

@@ -1,4 +1,7 @@
-"""Where messages come from: the nsqds given and those nsqlookupd names, each kept connected by a task."""
+"""The nsqds to be connected to: those given and those nsqlookupd names, each kept connected by a task.
+
+Consumers take messages from them, producers publish to them.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +10,19 @@ import dataclasses
 import socket
 from collections.abc import Awaitable, Callable, Iterable
 
-from nsqgw.config import ConsumerConfig
+from nsqgw.config import ConsumerConfig, ProducerConfig
 from nsqgw.connection import Connection
 from nsqgw.connection.address_map import AddressMap
 from nsqgw.connection.keep import start_keeping
 from nsqgw.connection.reconnect import ReconnectDelay
 from nsqgw.errors import ConnectionFailed, NSQError
 from nsqgw.instrument import ConnectFailed, Fact, LookupFailed, OnFact
-from nsqgw.lookup.client import who_has
-from nsqgw.lookup.discovery import Discovery
-from nsqgw.lookup.feed import TopologyFeed
+from nsqgw.lookup.client import Question
+from nsqgw.lookup.discovery import Discovery, OnFound
 
 Serve = Callable[[Connection], Awaitable[None]]
-
+Follow = Callable[[OnFound], Callable[[], None]]
+"""Begins to tell of nsqds as a TopologyFeed does; returns what is to be called when nobody wants to know."""
 
 _KEEP_TRYING = 600.0
 _FIRST_SEARCH = 1.0
@@ -35,19 +38,18 @@ class Sources:
 
     def __init__(
         self,
-        topic: str,
+        question: Question,
         nsqd_addresses: Iterable[str],
         lookupd_addresses: Iterable[str],
-        config: ConsumerConfig,
+        config: ConsumerConfig | ProducerConfig,
         serve: Serve,
         on_fact: OnFact,
         *,
         address_map: AddressMap,
-        feed: TopologyFeed | None = None,
+        follow: Follow | None = None,
     ) -> None:
-        self._topic = topic
         self._address_map = address_map
-        self._feed = feed
+        self._follow = follow
         self._unfollow: Callable[[], None] | None = None
         self._static = frozenset(nsqd_addresses)
         self._wanted_until: dict[str, float] = {}
@@ -64,7 +66,7 @@ class Sources:
         self._discovery: Discovery | None = None
         if lookupds := tuple(lookupd_addresses):
             self._discovery = Discovery(
-                who_has(topic),
+                question,
                 lookupds,
                 poll_interval=config.lookupd_poll_interval,
                 poll_jitter=config.lookupd_poll_jitter,
@@ -86,8 +88,8 @@ class Sources:
             self._keep(address)
         if self._discovery is not None:
             self._discovery.start()
-        if self._feed is not None:
-            self._unfollow = self._feed.follow(self._topic, self._on_found)
+        if self._follow is not None:
+            self._unfollow = self._follow(self._on_found)
 
     async def stop_connecting(self) -> None:
         """Make no new connections; the living ones stay."""
@@ -107,14 +109,14 @@ class Sources:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def disconnected(self, address: str, error: NSQError) -> None:
-        """A connection was lost: ask nsqlookupd where the topic is now, until somebody serves it."""
+        """A connection was lost: ask nsqlookupd who else there is, until somebody is."""
         self.problems[address] = str(error)
         self._wanted_until[address] = self._clock() + _KEEP_TRYING
         if self._discovery is not None and self._search_timer is None:
             self._search(_FIRST_SEARCH)
 
     def _search(self, pause: float) -> None:
-        """Poll nsqlookupd now; again after growing pauses as long as nobody serves the topic."""
+        """Poll nsqlookupd now; again after growing pauses as long as there is nobody."""
         self._search_timer = None
         if self._discovery is None or self._stopping:
             return
@@ -178,5 +180,5 @@ class Sources:
             return fact.error
         return ConnectionFailed(
             f"{fact.error}; nsqlookupd advertises this name: start that nsqd with a -broadcast-address that "
-            "resolves from here, or give the consumer an address_map"
+            "resolves from here, or give an address_map"
         )
