@@ -10,6 +10,7 @@ from nsqgw import Consumer
 from nsqgw.connection.address import tell_problems
 from nsqgw.errors import NotConnected, NSQError
 from nsqgw.instrument import Connected, ConnectFailed, Disconnected, Fact, LookupFailed, to_logging
+from nsqgw.lookup.client import lookup_address
 
 logger = logging.getLogger(__name__)
 
@@ -19,7 +20,7 @@ class Reach:
 
     def __init__(self, nsqd_addresses: Sequence[str], lookupd_addresses: Sequence[str]) -> None:
         self._nsqds = nsqd_addresses
-        self._lookupds = lookupd_addresses
+        self._lookupds = [str(lookup_address(address)) for address in lookupd_addresses]  # as facts name them
         self._problems: dict[str, NSQError] = {}
         self._connected = False
 

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from nsqgw.errors import ConfigError
+from nsqgw.lookup.client import lookup_address
 from nsqgw.protocol.names import check_channel, check_topic
 from nsqgw.service.hosts import check_host_name
 from nsqgw.service.settings import parse_address, parse_duration, parse_size
@@ -35,8 +36,15 @@ def _checked_address(text: str) -> str:
     return text
 
 
+def _checked_lookup_address(text: str) -> str:
+    """The same for nsqlookupd's, which may be a URL."""
+    lookup_address(text)
+    return text
+
+
 ADDRESS = Parsed("host:port", _checked_address)
 OPTIONAL_ADDRESS = Parsed("host:port", lambda text: text and _checked_address(text))
+LOOKUP_ADDRESS = Parsed("host:port or URL", _checked_lookup_address)
 DURATION = Parsed("duration", parse_duration)
 SIZE = Parsed("size", parse_size)
 TOPIC = Parsed("topic", check_topic)

@@ -11,6 +11,7 @@ from gateways.cli.options import (
     ADDRESS,
     CHANNEL,
     DURATION,
+    LOOKUP_ADDRESS,
     OPTIONAL_ADDRESS,
     SIZE,
     TOPIC,
@@ -33,7 +34,11 @@ from nsqgw.service.lifecycle import run
 )
 @click.option("--nsqd-tcp-address", "nsqds", multiple=True, type=ADDRESS, help="An nsqd; repeatable.")
 @click.option(
-    "--lookupd-http-address", "lookupds", multiple=True, type=ADDRESS, help="An nsqlookupd; repeatable."
+    "--lookupd-http-address",
+    "lookupds",
+    multiple=True,
+    type=LOOKUP_ADDRESS,
+    help="An nsqlookupd; repeatable.",
 )
 @click.option(
     "--listen", type=ADDRESS, default="127.0.0.1:8080", show_default=True, help="Where browsers come."

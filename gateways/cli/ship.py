@@ -13,6 +13,7 @@ from gateways.cli.options import (
     ADDRESS,
     CHANNEL,
     DURATION,
+    LOOKUP_ADDRESS,
     OPTIONAL_ADDRESS,
     SIZE,
     TOPIC,
@@ -41,7 +42,11 @@ def _setting(flag: str, kind: click.ParamType, text: str) -> Callable[..., Any]:
 @click.option("--to", type=DESTINATION, required=True, help=f"Where to: {KNOWN}.")
 @click.option("--nsqd-tcp-address", "nsqds", type=ADDRESS, multiple=True, help="An nsqd; repeatable.")
 @click.option(
-    "--lookupd-http-address", "lookupds", type=ADDRESS, multiple=True, help="An nsqlookupd; repeatable."
+    "--lookupd-http-address",
+    "lookupds",
+    type=LOOKUP_ADDRESS,
+    multiple=True,
+    help="An nsqlookupd; repeatable.",
 )
 @_setting("--max-in-flight", click.INT, "Messages in hand at once, for each topic.")
 @_setting("--batch-max-messages", click.INT, "Send a batch when it has so many messages,")

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 
 from gateways.push.limits import Limits
 from nsqgw.errors import ConfigError
+from nsqgw.lookup.client import lookup_address
 from nsqgw.protocol.names import EPHEMERAL_SUFFIX, check_channel, check_topic
 from nsqgw.service.hosts import check_host_name
 from nsqgw.service.settings import parse_address
@@ -53,13 +54,16 @@ class PushConfig:
             check_channel(self.channel)
         if not self.nsqd_tcp_addresses and not self.lookupd_http_addresses:
             raise ConfigError("no source given: name an nsqd (TCP address) or an nsqlookupd (HTTP address)")
+        for address in self.lookupd_http_addresses:
+            lookup_address(address)
         for name in self.allow_hosts:
             check_host_name(name)
         parse_address(self.listen)
 
     def shown(self) -> dict[str, object]:
-        """All settings, for people to read; there are no secrets among them."""
-        return asdict(self)
+        """All settings, for people to read, without the passwords in URLs."""
+        lookupds = tuple(str(lookup_address(address)) for address in self.lookupd_http_addresses)
+        return {**asdict(self), "lookupd_http_addresses": lookupds}
 
 
 def process_channel() -> str:

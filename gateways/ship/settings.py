@@ -8,6 +8,7 @@ from gateways.pipeline.batch import BatchLimits
 from gateways.pipeline.pipeline import PipelineLimits
 from gateways.pipeline.retry import RetryPolicy
 from gateways.ship.destination import SinkSettings
+from nsqgw.lookup.client import lookup_address
 from nsqgw.protocol.names import check_channel, check_topic
 from nsqgw.service.hosts import check_host_name
 from nsqgw.service.settings import parse_address
@@ -64,11 +65,18 @@ class ShipSettings(BaseModel):
     def _check_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(check_host_name(name) for name in value)
 
-    @field_validator("nsqd_tcp_addresses", "lookupd_http_addresses")
+    @field_validator("nsqd_tcp_addresses")
     @classmethod
-    def _check_addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+    def _check_nsqds(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for address in value:
             parse_address(address)
+        return value
+
+    @field_validator("lookupd_http_addresses")
+    @classmethod
+    def _check_lookupds(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for address in value:
+            lookup_address(address)
         return value
 
     @model_validator(mode="after")
@@ -92,4 +100,9 @@ class ShipSettings(BaseModel):
 
     def shown(self) -> dict[str, object]:
         """For /config: as given, with secrets masked."""
-        return {**self.model_dump(mode="json"), "to": self.to.shown()}
+        lookupds = [str(lookup_address(address)) for address in self.lookupd_http_addresses]
+        return {
+            **self.model_dump(mode="json"),
+            "to": self.to.shown(),
+            "lookupd_http_addresses": lookupds,
+        }

@@ -10,9 +10,10 @@ import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from http import HTTPStatus
 from typing import Any
 
-from nsqgw.errors import DiscoveryError, HttpError, NSQError
+from nsqgw.errors import BadAnswer, ConnectionClosed, DiscoveryError, HttpError, NSQError
 from nsqgw.http.address import HttpAddress, host_and_port, parse_http_address
 from nsqgw.http.answer import Answer, error_code, json_object, refusal
 from nsqgw.http.call import Call
@@ -21,6 +22,8 @@ from nsqgw.protocol.names import check_topic, is_valid_name
 
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
 """Room for some 15000 producers."""
+
+_WRONG_PORT = "; is it nsqlookupd's HTTP port (4161 by default)?"
 
 _HOST_NAME = re.compile(r"[^\s/\[\]@:?#%]+")
 
@@ -90,7 +93,15 @@ async def ask(exchange: Exchange, address: HttpAddress, question: Question) -> N
         call = Call("GET", path, question.read, question.parameters, refused=refused)
         return await exchange.call(call, address)
     except NSQError as error:
-        raise DiscoveryError(str(error)) from error
+        hint = _WRONG_PORT if _speaks_otherwise(error) else ""
+        raise DiscoveryError(f"{error}{hint}") from error
+
+
+def _speaks_otherwise(error: NSQError) -> bool:
+    """Whether somebody is there who may be another: nsqd's HTTP port says 404, TCP ports hang up."""
+    if isinstance(error, HttpError):
+        return error.status == HTTPStatus.NOT_FOUND
+    return isinstance(error, BadAnswer | ConnectionClosed)
 
 
 def refused(answer: Answer) -> HttpError | None:

@@ -54,6 +54,11 @@ USAGE = [
         f"host:port, such as 127.0.0.1:4150 {SEE}",
     ),
     (
+        [*SHIP, "--to", "stdout", "--lookupd-http-address", "localhost"],
+        "nsqgw ship: Invalid value for '--lookupd-http-address': nsqlookupd address 'localhost' has no port: "
+        f"write host:port or a URL, for example 127.0.0.1:4161 {SEE}",
+    ),
+    (
         [*SHIP, "--to", "stdout", *NSQD, "--max-in-flight", "0"],
         f"nsqgw ship: --max-in-flight 0: input should be greater than or equal to 1 {SEE}",
     ),

@@ -235,8 +235,10 @@ def test_stdout_closed_by_its_reader_ends_the_service_and_loses_nothing(
     assert len(read) == 5
 
 
-def test_a_topic_that_no_nsqd_has_yet_is_waited_for(nsqlookupd: Any, tmp_path: Path) -> None:
-    flags = ["-topic=later", "-channel=archive", f"-lookupd-http-address={nsqlookupd.http_address}"]
+@pytest.mark.parametrize("scheme", ["", "http://"])
+def test_a_topic_that_no_nsqd_has_yet_is_waited_for(nsqlookupd: Any, tmp_path: Path, scheme: str) -> None:
+    lookupd = f"{scheme}{nsqlookupd.http_address}"
+    flags = ["-topic=later", "-channel=archive", f"-lookupd-http-address={lookupd}"]
     with Nsqgw(
         tmp_path, "ship", *flags, "-to=stdout", "-connect-timeout=500ms", "-admin-address="
     ) as process:

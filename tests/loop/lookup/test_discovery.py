@@ -234,6 +234,18 @@ async def test_an_error_answer_is_told_with_its_status(status: int) -> None:
     assert told.found == []
 
 
+async def test_another_port_than_nsqlookupds_is_guessed(nsqd, nsqlookupd) -> None:
+    told = Told()
+    wrong = (nsqd.http_address, nsqd.tcp_address, nsqlookupd.tcp_address)
+    discovery = told.discovery(*wrong)
+    discovery.start()
+    await eventually_async(lambda: len(told.failed) >= len(wrong))
+    await discovery.stop()
+    assert {address for address, _ in told.failed} == set(wrong)
+    for _, error in told.failed:
+        assert str(error).endswith("; is it nsqlookupd's HTTP port (4161 by default)?")
+
+
 async def test_liars_are_told_of_and_the_sensible_part_is_used() -> None:
     told = Told()
     async with running(FakeLookupd("a", "/tmp/socket", "")) as lookupd:
