@@ -74,11 +74,11 @@ async def test_a_wrong_secret_and_none_are_told_with_address_and_cause(
         Consumer("t", "ch", print, nsqd_tcp_addresses=[nsqd.tcp_address], **options) as consumer,
         Producer([nsqd.tcp_address], **options) as producer,
     ):
+        await eventually_async(lambda: len(errors_in(facts)) > 4, what="both keep trying")
         for client in (consumer, producer):
             with pytest.raises(NotConnected, match=f"{nsqd.tcp_address}: {words}"):
-                await client.wait_connected(0.25)
+                await client.wait_connected(0.01)
     assert {type(error) for error in errors_in(facts)} == {kind}
-    assert len(errors_in(facts)) > 3, "both keep trying"
 
 
 async def test_both_connect_as_soon_as_the_auth_server_is_back(nsqd: RealNsqd, auth: AuthServer) -> None:
@@ -121,6 +121,7 @@ async def test_a_channel_that_is_not_permitted_is_told(nsqd: RealNsqd) -> None:
     facts: list[Fact] = []
     options = settings("listen", facts)
     async with Consumer("t", "other", print, nsqd_tcp_addresses=[nsqd.tcp_address], **options) as consumer:
+        await eventually_async(lambda: errors_in(facts))
         with pytest.raises(NotConnected, match=f"{nsqd.tcp_address}: E_UNAUTHORIZED"):
-            await consumer.wait_connected(0.25)
+            await consumer.wait_connected(0.01)
     assert {type(error) for error in errors_in(facts)} == {Unauthorized}

@@ -109,8 +109,9 @@ async def test_lies_about_nsqds_are_told_by_address_and_the_true_one_is_consumed
 async def test_only_lies_are_all_named_when_the_wait_is_over(nobody: str) -> None:
     """The address a cluster advertises and that does not resolve is the usual one behind Docker."""
     async with consumer_of(naming(nobody, "nsqd.invalid:4150")) as consumer:
+        await eventually_async(lambda: len({fact.address for fact in consumer.told(ConnectFailed)}) == 2)
         with pytest.raises(NotConnected) as caught:
-            await consumer.wait_connected(0.5)
+            await consumer.wait_connected(0.01)
     assert f"{nobody}: Connection refused" in str(caught.value)
     assert "nsqd.invalid:4150: " in str(caught.value)
 
