@@ -28,15 +28,17 @@ from nsqgw.errors import Closed, ConfigError, NotConnected, NSQError, ServerErro
 from nsqgw.instrument import (
     Connected,
     Disconnected,
+    LookupFailed,
     OnFact,
     ServerRefused,
     TouchExhausted,
     guarded,
     to_logging,
 )
-from nsqgw.lookup.client import lookup_address, who_has
+from nsqgw.lookup.client import all_topics, lookup_address, who_has
+from nsqgw.lookup.discovery import Discovery, OnFound
 from nsqgw.lookup.feed import TopologyFeed
-from nsqgw.lookup.sources import Sources
+from nsqgw.lookup.sources import Sources, discovery_for
 from nsqgw.message import Message
 from nsqgw.protocol.names import check_channel
 
@@ -119,7 +121,7 @@ class Consumer:
         self._connected = asyncio.Event()
         self._flow = Flow(self.config, self._on_fact)
         self._handover = Handover(self._handlers, lambda: self.config, self._on_fact)
-        self._topics = Topics(self._names, self._patterns, self._make_sources)
+        self._topics = Topics(self._names, self._patterns, self._make_sources, self._watch_topics)
         self._tend_timer: asyncio.TimerHandle | None = None
         self._topics.start()
 
@@ -284,6 +286,15 @@ class Consumer:
             self._on_fact,
             address_map=self._address_map,
             follow=partial(self._feed.follow, topic) if self._feed is not None else None,
+        )
+
+    def _watch_topics(self, seen: OnFound) -> Discovery:
+        return discovery_for(
+            all_topics(),
+            self._lookupds,
+            self.config,
+            on_found=seen,
+            on_failed=lambda address, error: self._on_fact(LookupFailed(address, error)),
         )
 
     async def _serve(self, topic: str, connection: Connection) -> None:

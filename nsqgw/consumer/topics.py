@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 
 from nsqgw.errors import ConfigError, NSQError
+from nsqgw.lookup.discovery import Discovery, OnFound
 from nsqgw.lookup.sources import Sources
 from nsqgw.protocol.names import EPHEMERAL_SUFFIX, check_topic
 
@@ -36,13 +37,18 @@ class Topics:
     """One `Sources` per topic; a topic that a pattern once matched stays, even if nsqlookupd forgets it."""
 
     def __init__(
-        self, names: Iterable[str], patterns: Iterable[str], make_sources: Callable[[str], Sources]
+        self,
+        names: Iterable[str],
+        patterns: Iterable[str],
+        make_sources: Callable[[str], Sources],
+        watch_topics: Callable[[OnFound], Discovery],
     ) -> None:
         self._names = tuple(names)
         self._patterns = tuple(patterns)
         self._make_sources = make_sources
         self._sources: dict[str, Sources] = {}
         self._stopping = False
+        self._watch = watch_topics(self.seen) if self._patterns else None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -64,14 +70,16 @@ class Topics:
         }
 
     def start(self) -> None:
-        """Begin to connect for the topics given by name."""
+        """Begin to connect for the topics given by name, and to look for those that match the patterns."""
         for name in self._names:
             self._join(name)
+        if self._watch is not None:
+            self._watch.start()
 
     def seen(self, topics: Iterable[str]) -> None:
         """These topics exist: join what a pattern matches; ephemeral ones only if the pattern says so."""
         for topic in sorted(topics):
-            if topic not in self._sources and any(_matches(topic, pattern) for pattern in self._patterns):
+            if topic not in self._sources and any(matches(topic, pattern) for pattern in self._patterns):
                 self._join(topic)
 
     def disconnected(self, topic: str, address: str, error: NSQError) -> None:
@@ -81,6 +89,8 @@ class Topics:
     async def stop_connecting(self) -> None:
         """Make no new connections; the living ones stay."""
         self._stopping = True
+        if self._watch is not None:
+            await self._watch.stop()
         await asyncio.gather(*(sources.stop_connecting() for sources in self._sources.values()))
 
     async def close(self) -> None:
@@ -93,7 +103,8 @@ class Topics:
             self._sources[topic].start()
 
 
-def _matches(topic: str, pattern: str) -> bool:
+def matches(topic: str, pattern: str) -> bool:
+    """Whether the pattern means the topic; an ephemeral one only if the pattern says so."""
     if topic.endswith(EPHEMERAL_SUFFIX) and not pattern.endswith(EPHEMERAL_SUFFIX):
         return False
     return fnmatchcase(topic, pattern)

@@ -18,7 +18,7 @@ from nsqgw.connection.reconnect import ReconnectDelay
 from nsqgw.errors import ConnectionFailed, NSQError
 from nsqgw.instrument import ConnectFailed, Fact, LookupFailed, OnFact
 from nsqgw.lookup.client import Question
-from nsqgw.lookup.discovery import Discovery, OnFound
+from nsqgw.lookup.discovery import Discovery, OnFailed, OnFound
 
 Serve = Callable[[Connection], Awaitable[None]]
 Follow = Callable[[OnFound], Callable[[], None]]
@@ -26,6 +26,28 @@ Follow = Callable[[OnFound], Callable[[], None]]
 
 _KEEP_TRYING = 600.0
 _FIRST_SEARCH = 1.0
+
+
+def discovery_for(
+    question: Question,
+    lookupd_addresses: Iterable[str],
+    config: ConsumerConfig | ProducerConfig,
+    *,
+    on_found: OnFound,
+    on_failed: OnFailed,
+) -> Discovery:
+    """A Discovery with the settings of a consumer or producer."""
+    return Discovery(
+        question,
+        lookupd_addresses,
+        poll_interval=config.lookupd_poll_interval,
+        poll_jitter=config.lookupd_poll_jitter,
+        timeout=config.lookupd_timeout,
+        auth_secret=config.lookupd_auth_secret,
+        tls=config.lookupd_tls,
+        on_found=on_found,
+        on_failed=on_failed,
+    )
 
 
 class Sources:
@@ -65,16 +87,8 @@ class Sources:
         """The last trouble with each address: as text, an exception would hold on to a dead connection."""
         self._discovery: Discovery | None = None
         if lookupds := tuple(lookupd_addresses):
-            self._discovery = Discovery(
-                question,
-                lookupds,
-                poll_interval=config.lookupd_poll_interval,
-                poll_jitter=config.lookupd_poll_jitter,
-                timeout=config.lookupd_timeout,
-                auth_secret=config.lookupd_auth_secret,
-                tls=config.lookupd_tls,
-                on_found=self._on_found,
-                on_failed=self._on_lookup_failed,
+            self._discovery = discovery_for(
+                question, lookupds, config, on_found=self._on_found, on_failed=self._on_lookup_failed
             )
 
     @property

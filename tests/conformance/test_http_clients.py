@@ -13,7 +13,7 @@ import pytest
 from harness.daemons import Daemon
 from harness.polling import eventually
 from harness.wire import LookupWire, Wire
-from nsqgw.errors import HttpError
+from nsqgw.errors import ConnectionClosed, HttpError
 from nsqgw.http import LookupdHttp, LookupdHttpAsync, NsqdHttp, NsqdHttpAsync
 
 OK = "OK"
@@ -166,9 +166,12 @@ def play(client: Any, scene: Scene, topic: str) -> None:
         getattr(client, name)(*(named(argument, topic) for argument in arguments))
     arguments = [named(argument, topic) for argument in scene.arguments]
     if scene.refusal is not None:
-        with pytest.raises(HttpError) as raised:
+        # The original refuses what is too big unread and hangs up: its reset may overtake its answer.
+        unread = scene.refusal[1] == "MSG_TOO_BIG"
+        with pytest.raises((HttpError, ConnectionClosed) if unread else HttpError) as raised:
             getattr(client, scene.name)(*arguments, **scene.options)
-        assert (raised.value.status, raised.value.code) == scene.refusal
+        if isinstance(raised.value, HttpError):
+            assert (raised.value.status, raised.value.code) == scene.refusal
         assert len(str(raised.value).splitlines()) == 1
         return
     result = getattr(client, scene.name)(*arguments, **scene.options)

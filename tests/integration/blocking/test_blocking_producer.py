@@ -316,8 +316,9 @@ print(codes)
 """
 
 INTERRUPTED = """
-import sys
+import signal, sys
 from nsqgw import BlockingProducer
+signal.signal(signal.SIGINT, signal.default_int_handler)  # shells have their background jobs ignore it
 with BlockingProducer(["127.0.0.1:1"]) as producer:
     try:
         print("publishing", flush=True)

@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 
+from compat.threaded import ThreadedNsqlookupd
 from harness.consuming import Subject
 from harness.polling import eventually_async
 from harness.scripted import ScriptedNsqd
+from harness.wire import LookupWire
 from nsqgw import Consumer, Message
 from nsqgw.connection.address_map import AddressMap
-from nsqgw.consumer.topics import split_topics
+from nsqgw.consumer.topics import matches, split_topics
 from nsqgw.errors import ConfigError
 from nsqgw.instrument import ConnectFailed
 
@@ -105,3 +107,39 @@ async def test_a_name_that_means_nothing_here_is_explained() -> None:
         text = str(consumer.told(ConnectFailed)[0].error)
     for words in ("nsqd-7f9.invalid:4150", "-broadcast-address", "address_map"):
         assert words in text
+
+
+async def test_a_pattern_joins_what_matches_also_later(
+    nsqlookupd: ThreadedNsqlookupd, fake: ScriptedNsqd
+) -> None:
+    """Topics that are there, one that comes later, none that does not match, no ephemeral one by chance."""
+    options: dict[str, Any] = {"lookupd_poll_interval": 0.05, "lookupd_poll_jitter": 0.0}
+    wire = LookupWire(nsqlookupd.tcp_address)
+    host, port = fake.address.rsplit(":", 1)
+    with wire:
+        wire.identify(broadcast_address=host, tcp_port=int(port), http_port=1)
+        for topic in ("logs.web", "metrics", "logs.tmp#ephemeral"):
+            assert wire.ask(f"REGISTER {topic}") == b"OK"
+        lookupds = [nsqlookupd.http_address]
+        consumer = Consumer(["logs.*", "fixed"], "c", print, lookupd_http_addresses=lookupds, **options)
+        async with consumer:
+            assert (await fake.subscribed()).lines("SUB") == ["SUB logs.web c"]
+            assert wire.ask("REGISTER logs.db") == b"OK"
+            assert (await fake.subscribed(1)).lines("SUB") == ["SUB logs.db c"]
+            assert len(fake.sessions) == 2
+
+
+@pytest.mark.parametrize(
+    ("topic", "pattern", "expected"),
+    [
+        ("logs.web", "logs.*", True),
+        ("logs.web", "logs.???", True),
+        ("LOGS.web", "logs.*", False),
+        ("logs", "logs.*", False),
+        ("a1", "a[0-9]", True),
+        ("a#ephemeral", "*", False),
+        ("a#ephemeral", "*#ephemeral", True),
+    ],
+)
+def test_what_a_pattern_matches(topic: str, pattern: str, expected: bool) -> None:
+    assert matches(topic, pattern) is expected
