@@ -61,3 +61,4 @@ async def test_a_look_up_that_hangs_ends_at_the_deadline_whatever_the_wall_clock
     monkeypatch.setattr(time, "time", lambda: real() - 3600)
     with pytest.raises(ConnectionFailed, match=r"nsqd.example:4150: no connection within 0\.3 s"):
         await asyncio.wait_for(opening, 10)
+    resolver.answer.set()  # the loop waits for its threads when it ends
