@@ -18,8 +18,8 @@ from nsqgw.consumer.inbox import Inbox
 from nsqgw.consumer.workers import WorkerPool
 from nsqgw.message import Message
 
-FAILURES = (Exception, asyncio.CancelledError)
-"""What gives a sync handler's messages back; CancelledError is there the result of some cancelled task."""
+ENDING = (SystemExit, KeyboardInterrupt, GeneratorExit)
+"""What ends the program or the coroutine; all else, whether an Exception or not, gives the messages back."""
 
 
 class Dispatch(Protocol):
@@ -70,7 +70,9 @@ class SyncDispatch:
                     result = handler(message)
                     if result is not None:
                         refuse_awaitable(result)
-                except FAILURES as error:
+                except ENDING:
+                    raise
+                except BaseException as error:  # noqa: BLE001  # a handler's is no reason to lose a connection
                     self._failures.failed([message], error)
                 else:
                     if not message.answered:
@@ -118,7 +120,9 @@ class AsyncDispatch:
             if self._pool.closing:
                 raise
             self._failures.failed([message], error)
-        except Exception as error:  # noqa: BLE001  # whatever a handler raises gives the message back
+        except ENDING:
+            raise
+        except BaseException as error:  # noqa: BLE001  # whatever a handler raises gives the message back
             self._failures.failed([message], error)
         else:
             if not message.answered:
@@ -142,7 +146,9 @@ class BatchDispatch:
             return
         try:
             refuse_awaitable(self._handler(tuple(messages)))
-        except FAILURES as error:
+        except ENDING:
+            raise
+        except BaseException as error:  # noqa: BLE001  # a handler's is no reason to lose a connection
             self._failures.failed(messages, error)
         else:
             finish_rest(messages)
@@ -167,7 +173,9 @@ class BatchDispatch:
             if self._pool is None or self._pool.closing:
                 raise
             self._failures.failed(messages, error)
-        except Exception as error:  # noqa: BLE001  # whatever a handler raises gives the messages back
+        except ENDING:
+            raise
+        except BaseException as error:  # noqa: BLE001  # whatever a handler raises gives the messages back
             self._failures.failed(messages, error)
         else:
             finish_rest(messages)

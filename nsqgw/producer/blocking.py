@@ -19,7 +19,7 @@ from nsqgw.connection.address import address_list
 from nsqgw.errors import Closed, DeadlineExceeded, PublishError
 from nsqgw.instrument import OnFact, to_logging
 from nsqgw.producer.producer import Producer, ProducerStats
-from nsqgw.producer.thread import ProducerThread, Step
+from nsqgw.producer.thread import ProducerThread, Step, outcome_of
 
 logger = logging.getLogger(__name__)
 
@@ -120,7 +120,7 @@ class BlockingProducer:
         """
         run = self._run()
         run.forbid_inside()
-        run.publish_soon(topic, body, delay, timeout, key).result()
+        outcome_of(run.publish_soon(topic, body, delay, timeout, key))
 
     def publish_many(self, topic: str, bodies: Iterable[bytes], timeout: float | None = None) -> None:
         """Publish messages in as few commands as nsqd's limit allows; see `Producer.publish_many`."""
@@ -207,7 +207,7 @@ class _Run:
         """Have `step` done on the thread, and wait for it."""
         thread = self.start()
         self.forbid_inside()
-        thread.submit(step).result()
+        outcome_of(thread.submit(step))
 
     def publish_soon(
         self, topic: str, body: bytes, delay: float | None, timeout: float | None, key: bytes | None

@@ -7,6 +7,7 @@ is a concurrent future. Many steps handed over in a row cost one wake-up of the 
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import socket
 import threading
 from collections import deque
@@ -23,6 +24,8 @@ Step = Callable[[Producer], Awaitable[T]]
 
 _END_TIMEOUT = 5.0
 """For what stopping a producer takes beyond the wait for answers: hanging up, and steps that clean up."""
+
+_SIGNAL_CHECK = 1.0
 
 
 class ProducerThread:
@@ -139,3 +142,17 @@ class _Loop(asyncio.SelectorEventLoop):
             return await super().getaddrinfo(host, port, **hints)
         except RuntimeError:  # the executors are shut down before the functions of `atexit` run
             return socket.getaddrinfo(host, port, **hints)
+
+
+def outcome_of(future: Future[T]) -> T:
+    """What `future.result()` gives, with a look at signals once a second.
+
+    A signal that arrives just before a thread begins to wait without a limit is not handled until the wait
+    is over: Ctrl-C would go unnoticed.
+    """
+    while True:
+        try:
+            return future.result(_SIGNAL_CHECK)
+        except concurrent.futures.TimeoutError:
+            if future.done():  # the error is the future's own, or it was done a moment too late
+                return future.result()

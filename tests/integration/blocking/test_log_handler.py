@@ -183,11 +183,11 @@ def test_the_spool_keeps_everything_in_order_while_nsqd_is_away(
     handler = attach(log, topic, nsqd.tcp_address, spool_dir=tmp_path, max_memory_bytes=1_000_000)
     for number in range(5000):
         log.info("%d", number)
-    eventually(lambda: handler.stats.waiting == 0, what="all in the spool")
+    eventually(lambda: handler.stats.waiting == 0, 60, what="all in the spool")
     assert handler.stats.spooled_bytes > 5000 * 80
     nsqd.start()
     log.info("5000")
-    eventually(lambda: handler.stats.published == 5001)
+    eventually(lambda: handler.stats.published == 5001, 60)
     assert (handler.stats.dropped, handler.stats.spooled_bytes) == (0, 0)
     assert first_seen(consumed(nsqd, topic, 5001)) == numbers(5001)
     assert list(tmp_path.rglob("*.spool")) == []
