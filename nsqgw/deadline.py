@@ -38,6 +38,8 @@ else:
         if expired:
             inner.cancel()
             await asyncio.wait({inner})
-            if inner.cancelled():
-                raise asyncio.TimeoutError
+            try:
+                return inner.result()
+            except asyncio.CancelledError:  # a gathering future holds it as an exception
+                raise asyncio.TimeoutError from None
         return inner.result()
