@@ -85,6 +85,8 @@ class Inbox:
 
     async def arrival(self) -> None:
         """Until there may be something to get, or nothing more will come."""
+        if self._messages or self._closed:
+            return
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(future)
         try:
