@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from types import TracebackType
 from typing import Generic, Protocol, TypeVar
@@ -20,6 +20,7 @@ from nsqgw.errors import DeadlineExceeded
 ANY_PORT = "127.0.0.1:0"
 START_TIMEOUT = 10.0
 STOP_TIMEOUT = 10.0
+CALL_TIMEOUT = 30.0
 
 
 class Embeddable(Protocol):
@@ -34,19 +35,26 @@ class Embeddable(Protocol):
 
 
 DaemonT = TypeVar("DaemonT", bound=Embeddable)
+T = TypeVar("T")
 
 
 class ThreadedDaemon(Generic[DaemonT]):
-    """A daemon in a thread. `create(tcp_address, http_address)` makes one that will listen there.
+    """A daemon in a thread. `create(tcp_address, http_address)` makes one that will listen there, on a
+    loop that `new_loop` makes.
 
     `stop` ends it as a crash would: what it held is gone. `start` brings it back on the same ports.
     A context manager: started inside, stopped behind.
     """
 
-    def __init__(self, create: Callable[[str, str], DaemonT]) -> None:
+    def __init__(
+        self,
+        create: Callable[[str, str], DaemonT],
+        new_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop,
+    ) -> None:
         self.tcp_address = ANY_PORT
         self.http_address = ANY_PORT
         self._create = create
+        self._new_loop = new_loop
         self._life: _Life[DaemonT] | None = None
 
     def start(self) -> None:
@@ -56,7 +64,7 @@ class ThreadedDaemon(Generic[DaemonT]):
         """
         if self._life is not None:
             raise RuntimeError("the daemon runs already")
-        life = _Life(self._create(self.tcp_address, self.http_address))
+        life = _Life(self._create(self.tcp_address, self.http_address), self._new_loop())
         life.start()
         self._life = life
         self.tcp_address = life.daemon.tcp_address
@@ -67,6 +75,17 @@ class ThreadedDaemon(Generic[DaemonT]):
         if self._life is not None:
             life, self._life = self._life, None
             life.stop()
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started and not stopped."""
+        return self._life is not None
+
+    def run(self, work: Callable[[DaemonT], Awaitable[T]]) -> T:
+        """The result of `work(daemon)`, done on the daemon's loop; RuntimeError when it does not run."""
+        if self._life is None:
+            raise RuntimeError("the daemon does not run: start() it")
+        return self._life.run(work)
 
     def __enter__(self) -> ThreadedDaemon[DaemonT]:
         self.start()
@@ -97,11 +116,11 @@ class ThreadedNsqlookupd(ThreadedDaemon[Nsqlookupd]):
 class _Life(Generic[DaemonT]):
     """One run of a daemon: its thread, its loop, and how it began."""
 
-    def __init__(self, daemon: DaemonT) -> None:
+    def __init__(self, daemon: DaemonT, loop: asyncio.AbstractEventLoop) -> None:
         self.daemon = daemon
         self._begun = threading.Event()
         self._failure: BaseException | None = None
-        self._loop = asyncio.new_event_loop()
+        self._loop = loop
         self._end = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name=type(daemon).__name__, daemon=True)
 
@@ -112,6 +131,12 @@ class _Life(Generic[DaemonT]):
         if self._failure is not None:
             self._thread.join(STOP_TIMEOUT)
             raise self._failure
+
+    def run(self, work: Callable[[DaemonT], Awaitable[T]]) -> T:
+        async def done() -> T:
+            return await work(self.daemon)
+
+        return asyncio.run_coroutine_threadsafe(done(), self._loop).result(CALL_TIMEOUT)
 
     def stop(self) -> None:
         self._loop.call_soon_threadsafe(self._end.set)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from types import TracebackType
+from typing import ClassVar, Protocol
 
 from compat.go_logs import LOG_LEVELS
 from compat.nsqd.channel import Channel
@@ -19,6 +20,7 @@ from compat.nsqd.consumer import Consumer
 from compat.nsqd.http import HttpPort
 from compat.nsqd.lookup_peers import LookupPeers
 from compat.nsqd.options import NsqdOptions
+from compat.nsqd.statsd import statsd_push, with_ports
 from compat.nsqd.tcp import ClientConnection
 from compat.nsqd.topic import Topic
 from compat.nsqd.turn import Turn
@@ -36,6 +38,16 @@ _ROUNDS_FROM_ACCEPT_TO_PROTOCOL = 3
 """asyncio takes some rounds of the loop until an accepted connection is known to `joined`."""
 
 
+class Clock(Protocol):
+    """Where a broker reads the time; the module `time` is one."""
+
+    def monotonic(self) -> float:
+        """Seconds, for time-outs and deferrals."""
+
+    def time_ns(self) -> int:
+        """Nanoseconds since the epoch, for messages' timestamps."""
+
+
 class Nsqd:
     """One broker. `await start()` and `await stop()`, or `async with`.
 
@@ -43,7 +55,9 @@ class Nsqd:
     "host:port" really listened on, once it was started.
     """
 
-    def __init__(self, options: NsqdOptions | None = None) -> None:
+    connection_class: ClassVar[type[ClientConnection]] = ClientConnection
+
+    def __init__(self, options: NsqdOptions | None = None, clock: Clock = time) -> None:
         self.options = options or NsqdOptions()
         self.limits = self.options.limits
         self.topics: dict[str, Topic] = {}
@@ -52,12 +66,14 @@ class Nsqd:
         self.tcp_address = ""
         self.http_address = ""
         self.lookup_peers = LookupPeers(self, self.options.lookupd_tcp_addresses)
-        self.now = time.monotonic
+        self.now = clock.monotonic
+        self.now_ns = clock.time_ns
         self._turn = Turn(self._after_this_turn, self.now)
         self._servers: list[asyncio.AbstractServer] = []
         self._http = HttpPort(self)
         self._starting: dict[Topic, asyncio.Task[None]] = {}
         self._scan_timer: asyncio.TimerHandle | None = None
+        self._statsd: asyncio.Task[None] | None = None
         self._all_left = asyncio.Event()
 
     async def start(self) -> None:
@@ -74,7 +90,7 @@ class Nsqd:
         sockets = listen(self.options.tcp_address)
         self.tcp_address = bound_address(sockets)
         for each in sockets:
-            self._servers.append(await loop.create_server(lambda: ClientConnection(self), sock=each))
+            self._servers.append(await loop.create_server(lambda: self.connection_class(self), sock=each))
         logger.info("TCP: listening on %s", self.tcp_address)
         if self.options.data_path:
             logger.warning("data-path has no effect: everything is kept in memory and gone after the end")
@@ -82,6 +98,9 @@ class Nsqd:
             self.http_address = self._http.listen(self.options.http_address)
             logger.info("HTTP: listening on %s", self.http_address)
         self._scan_timer = loop.call_later(QUEUE_SCAN_INTERVAL, self._scan)
+        self.options = with_ports(self.options, self.tcp_port, self.http_port)
+        if self.options.statsd_address:
+            self._statsd = loop.create_task(statsd_push(self).run())
         await self.lookup_peers.start()
 
     async def stop(self) -> None:
@@ -93,6 +112,9 @@ class Nsqd:
             self._scan_timer.cancel()
         await self._close_clients()
         await self._http.stop()
+        if self._statsd is not None:
+            self._statsd.cancel()
+            await asyncio.gather(self._statsd, return_exceptions=True)
         starting = list(self._starting.values())
         for task in starting:
             task.cancel()
@@ -122,7 +144,7 @@ class Nsqd:
 
     def publish(self, topic: str, bodies: Sequence[bytes], deferral: float = 0.0) -> None:
         """Put messages into a topic, which is created when missing; `deferral` in seconds."""
-        self.topic(topic).put(bodies, time.time_ns(), deferral)
+        self.topic(topic).put(bodies, self.now_ns(), deferral)
 
     def topic(self, name: str) -> Topic:
         """The topic of that name, created when missing."""
@@ -210,6 +232,13 @@ class Nsqd:
         """Move on what this loop turn brought, so that what is read next is up to date."""
         self._turn.run()
 
+    def scan(self) -> None:
+        """Put back what timed out, and what was deferred and is due."""
+        now = self.now()
+        for topic in self.topics.values():
+            for channel in topic.channels.values():
+                channel.scan(now)
+
     def _create_topic(self, name: str) -> Topic:
         topic = Topic(name, self.options.node_id, self.options.mem_queue_size, self._turn.wake_topic)
         self.topics[name] = topic
@@ -245,10 +274,7 @@ class Nsqd:
     def _scan(self) -> None:
         loop = asyncio.get_running_loop()
         self._scan_timer = loop.call_later(QUEUE_SCAN_INTERVAL, self._scan)
-        now = self.now()
-        for topic in self.topics.values():
-            for channel in topic.channels.values():
-                channel.scan(now)
+        self.scan()
 
     @staticmethod
     def _after_this_turn(run: Callable[[], None]) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from compat.nsqd.client import Client
 from nsqgw.errors import NSQError, ServerError
@@ -33,6 +33,8 @@ Closing at once would turn its unread bytes into a reset, and with that it could
 class ClientConnection(asyncio.Protocol):
     """Carries bytes between a socket and a Client, and keeps the connection's times."""
 
+    client_class: ClassVar[type[Client]] = Client
+
     def __init__(self, nsqd: Nsqd) -> None:
         self._nsqd = nsqd
         self._loop = asyncio.get_running_loop()
@@ -45,7 +47,7 @@ class ClientConnection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         peer = transport.get_extra_info("peername")
         host, port = peer[:2] if isinstance(peer, tuple) else ("", 0)
-        self.client = Client(self._nsqd, host, port, self._flush, self.close)
+        self.client = self.client_class(self._nsqd, host, port, self._flush, self.close)
         self.address = str(Address(host, port))
         self._nsqd.joined(self)
         self._set_heartbeat(self.client.settings.heartbeat_interval)
