@@ -29,6 +29,7 @@ class ServerLimits:
     deflate: bool = True
     max_deflate_level: int = 6
     snappy: bool = True
+    tls_required: bool = False
     auth_required: bool = False
     topology_region: str = ""
     topology_zone: str = ""

@@ -4,13 +4,13 @@
     protocol.error                             # then, if set: tell the client (send_error), close
     transport.write(protocol.data_to_send())
 
-A Negotiation takes the place of IDENTIFY in the list and is answered with `accept`. TLS is to go between
-the two halves of that answer: until it exists, `tls_v1` is never granted.
+A Negotiation takes the place of IDENTIFY in the list and is answered with `accept`. The bytes of a client
+that upgrades pass through two layers more: TLS, then compression (nsqd-tcp 5.3).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from nsqgw.errors import BadProtocol, IdentifyFailed, NSQError, ServerError
@@ -29,6 +29,7 @@ from nsqgw.protocol.frames import (
 from nsqgw.protocol.limits import ServerLimits
 from nsqgw.protocol.negotiation import ClientSettings, Negotiation, default_settings, negotiate
 from nsqgw.protocol.session import ClientState, Session
+from nsqgw.protocol.tunnel import Tunnel
 
 OK_FRAME = encode_response(OK)
 HEARTBEAT_FRAME = encode_response(HEARTBEAT)
@@ -52,16 +53,21 @@ class ServerProtocol:
 
     `settings` are those in force for what is received next. `error`, once set, is final: a ServerError
     is sent to the client before closing, any other NSQError closes without a word, as nsqd does.
+    TLS is offered when there is a function that makes tunnels.
     """
 
-    def __init__(self, limits: ServerLimits) -> None:
+    def __init__(self, limits: ServerLimits, make_tunnel: Callable[[], Tunnel] | None = None) -> None:
         self.settings: ClientSettings = default_settings(limits)
         self._limits = limits
+        self._make_tunnel = make_tunnel
         self._session = Session()
+        self._session.tls_missing = limits.tls_required
         self._reader = CommandReader(self._session, limits)
         self._magic: bytes | None = b""
         self._error: NSQError | None = None
+        self._tunnel: Tunnel | None = None
         self._codec: Codec | None = None
+        self._layered = False
         self._compressing = False
         self._outgoing: list[bytes] = []
         self._encoded = b""
@@ -70,6 +76,11 @@ class ServerProtocol:
     def state(self) -> ClientState:
         """The state after everything received so far."""
         return self._session.state
+
+    @property
+    def upgrading(self) -> bool:
+        """Whether TLS was agreed on and its handshake is not over."""
+        return self._tunnel is not None and not self._tunnel.established
 
     @property
     def error(self) -> NSQError | None:
@@ -84,12 +95,16 @@ class ServerProtocol:
         try:
             self._receive(self._after_magic(data), requests)
         except NSQError as error:
-            self._error = error
+            self._fail(error)
         return requests
 
     def receive_eof(self) -> None:
         """The client sends no more, or took too long; sets `error` when that cuts a body short."""
         self._reader.end()
+
+    def upgrade_timed_out(self) -> None:
+        """The handshake of TLS took too long; sets `error`."""
+        self._fail(IdentifyFailed("IDENTIFY failed TLS handshake timed out"))
 
     def send_ok(self, count: int = 1) -> None:
         """Queue the answer to `count` commands that succeeded."""
@@ -124,24 +139,58 @@ class ServerProtocol:
             append(body)
 
     def accept(self, negotiation: Negotiation) -> None:
-        """Queue the answer to IDENTIFY: the response, and when compression was granted an OK inside it."""
+        """Queue the answer to IDENTIFY: the response, and an OK inside each upgrade that was granted."""
         self.send_response(negotiation.response)
-        if negotiation.settings.deflate or negotiation.settings.snappy:
-            self._encoded = self.data_to_send()
-            self._compressing = True
-            self.send_ok()
+        settings = negotiation.settings
+        if not (settings.tls_v1 or settings.deflate or settings.snappy):
+            return
+        self._encoded = self.data_to_send()
+        self._layered = True
+        if not settings.tls_v1:
+            self._start_compressing()
 
     def data_to_send(self) -> bytes:
-        """The bytes to write now, compressed when that was agreed; empty when nothing is queued."""
+        """The bytes to write now, compressed and encrypted as agreed; empty when nothing is queued.
+
+        During the handshake of TLS that is all there is; frames wait until it is over.
+        """
+        if self._layered:
+            return self._encode()
         data = b"".join(self._outgoing)
         self._outgoing.clear()
-        if self._compressing and data:
-            assert self._codec is not None
-            data = self._codec.compress(data)
-        if self._encoded:
-            data = self._encoded + data
-            self._encoded = b""
         return data
+
+    def _fail(self, error: NSQError) -> None:
+        self._error = error
+        if self.upgrading:
+            # nsqd, too, tells of a failed handshake in the clear, behind TLS's own alert.
+            assert self._tunnel is not None
+            self._encoded += self._tunnel.encrypt(b"")
+            self._tunnel = None
+
+    def _encode(self) -> bytes:
+        data = b""
+        if not self.upgrading:
+            data = b"".join(self._outgoing)
+            self._outgoing.clear()
+            if self._compressing and data:
+                assert self._codec is not None
+                data = self._codec.compress(data)
+        if self._tunnel is not None:
+            data = self._tunnel.encrypt(data)
+        data, self._encoded = self._encoded + data, b""
+        return data
+
+    def _start_encrypting(self) -> None:
+        self._session.tls_missing = False
+        self.send_ok()
+        if self._codec is not None:
+            self._encoded = self._encode()
+            self._start_compressing()
+
+    def _start_compressing(self) -> None:
+        self._compressing = True
+        self.send_ok()
 
     def _after_magic(self, data: bytes) -> bytes:
         if self._magic is None:
@@ -156,6 +205,17 @@ class ServerProtocol:
         return data[len(MAGIC_V2) :]
 
     def _receive(self, data: bytes, requests: list[Request]) -> None:
+        if self._tunnel is None:
+            self._inflate(data, requests)
+            return
+        upgrading = self.upgrading
+        self._tunnel.receive(data)
+        if upgrading and self._tunnel.established:
+            self._start_encrypting()
+        for piece in self._tunnel.plain():
+            self._inflate(piece, requests)
+
+    def _inflate(self, data: bytes, requests: list[Request]) -> None:
         if self._codec is None:
             self._read(data, requests)
             return
@@ -167,18 +227,24 @@ class ServerProtocol:
             requests += self._reader.read(plain)
             if not requests or not isinstance(identify := requests[-1], Identify):
                 return
-            before = self._codec
+            before = self._tunnel, self._codec
             del requests[-1]
             requests.append(self._negotiate(identify.document))
             plain = self._reader.take_rest()
-            if self._codec is not before:
-                # nsqd loses what was pipelined behind an upgrading IDENTIFY; it can only be compressed bytes.
-                self._receive(plain, requests)
+            if (self._tunnel, self._codec) != before:
+                # nsqd loses what was pipelined behind an upgrading IDENTIFY; it can only be in the new layer.
+                further = self._receive if self._tunnel is not before[0] else self._inflate
+                further(plain, requests)
                 return
 
     def _negotiate(self, document: bytes) -> Negotiation:
-        negotiation = negotiate(document, self._limits)
+        negotiation = negotiate(document, self._limits, tls_available=self._make_tunnel is not None)
         settings = negotiation.settings
+        if settings.tls_v1:
+            if self._tunnel is not None or self._codec is not None:
+                raise IdentifyFailed("TLS comes first, and once")
+            assert self._make_tunnel is not None
+            self._tunnel = self._make_tunnel()
         if settings.deflate or settings.snappy:
             if self._codec is not None:
                 raise IdentifyFailed("compression is already enabled")
