@@ -20,7 +20,6 @@ from compat.nsqd.consumer import Consumer
 from compat.nsqd.http import HttpPort
 from compat.nsqd.lookup_peers import LookupPeers
 from compat.nsqd.options import NsqdOptions
-from compat.nsqd.statsd import statsd_push, with_ports
 from compat.nsqd.tcp import ClientConnection
 from compat.nsqd.topic import Topic
 from compat.nsqd.turn import Turn
@@ -73,7 +72,6 @@ class Nsqd:
         self._http = HttpPort(self)
         self._starting: dict[Topic, asyncio.Task[None]] = {}
         self._scan_timer: asyncio.TimerHandle | None = None
-        self._statsd: asyncio.Task[None] | None = None
         self._all_left = asyncio.Event()
 
     async def start(self) -> None:
@@ -98,9 +96,6 @@ class Nsqd:
             self.http_address = self._http.listen(self.options.http_address)
             logger.info("HTTP: listening on %s", self.http_address)
         self._scan_timer = loop.call_later(QUEUE_SCAN_INTERVAL, self._scan)
-        self.options = with_ports(self.options, self.tcp_port, self.http_port)
-        if self.options.statsd_address:
-            self._statsd = loop.create_task(statsd_push(self).run())
         await self.lookup_peers.start()
 
     async def stop(self) -> None:
@@ -112,9 +107,6 @@ class Nsqd:
             self._scan_timer.cancel()
         await self._close_clients()
         await self._http.stop()
-        if self._statsd is not None:
-            self._statsd.cancel()
-            await asyncio.gather(self._statsd, return_exceptions=True)
         starting = list(self._starting.values())
         for task in starting:
             task.cancel()
