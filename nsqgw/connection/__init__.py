@@ -3,6 +3,6 @@
 It never reconnects and never picks an RDY; consumers and producers do.
 """
 
-from nsqgw.connection.connection import Connection, connect
+from nsqgw.connection.connection import Connection, connect, establish
 
-__all__ = ["Connection", "connect"]
+__all__ = ["Connection", "connect", "establish"]

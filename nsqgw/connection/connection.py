@@ -45,7 +45,11 @@ async def connect(address: str, config: ConnectionConfig) -> Connection:
     Raises ConnectionFailed, ServerError, ProtocolError or ConfigError; at the latest after twice
     `connect_timeout`.
     """
-    stream = await open_stream(address, config.connect_timeout)
+    return await establish(await open_stream(address, config.connect_timeout), address, config)
+
+
+async def establish(stream: IOStream, address: str, config: ConnectionConfig) -> Connection:
+    """The handshake on a stream that is open already: errors as those of `connect`, which close it."""
     protocol: ClientProtocol[Message] = ClientProtocol(Message, config.max_frame_size)
     try:
         stream, features = await within(
@@ -77,10 +81,11 @@ def _told(address: str, error: ProtocolError) -> ProtocolError:
 
 
 class Connection:
-    """One connection to nsqd after its handshake. Its owner awaits `run` and sets the three hooks.
+    """One connection to nsqd after its handshake. Its owner awaits `run` and sets the hooks it needs.
 
     receive   called with the messages of a read
     refused   called with error frames that close nothing (a FIN, REQ or TOUCH that came too late)
+    heartbeat called when nsqd asks for a sign of life, which it gets in any case
     origin    put into the messages of the next read
     """
 
@@ -96,6 +101,7 @@ class Connection:
         self.features = features
         self.receive: Callable[[list[Message]], None] | None = None
         self.refused: Callable[[ServerError], None] | None = None
+        self.heartbeat: Callable[[], None] | None = None
         self.origin: Any = None
         self.closed = False
         self.was_useful = False
@@ -250,7 +256,7 @@ class Connection:
                 elif isinstance(event, ErrorResponse):
                     self._on_error(event.error)
                 else:
-                    self._out.append(NOP)
+                    self._on_heartbeat()
         finally:
             self._flush()
 
@@ -258,6 +264,11 @@ class Connection:
         self.was_useful = True
         if self.receive is not None:
             self.receive(messages)
+
+    def _on_heartbeat(self) -> None:
+        self._out.append(NOP)
+        if self.heartbeat is not None:
+            self.heartbeat()
 
     def _on_error(self, error: ServerError) -> None:
         if error.fatal:
