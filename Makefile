@@ -5,15 +5,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 ARGS ?=
+JOBS ?= 4
 
 .PHONY: help venv demo test test-oldest check real-daemons system-packages bench bench-compare soak soak-reconnects clean
 
 help:
 	@echo "make demo             run the whole way on this machine, with a page to look at (ARGS='--help' for its options)"
-	@echo "make test             all tests (ARGS='-k name' for some)"
+	@echo "make test             all tests (ARGS='-k name' for some, JOBS=0 in one process)"
 	@echo "make check            format, lint, types and layers"
 	@echo "make real-daemons     build the original nsqd, nsqlookupd and nsqadmin into .cache/bin (needs Go)"
-	@echo "make system-packages  install Debian's chromium for the browser tests (needs root)"
+	@echo "make system-packages  install what the tests need from Debian: chromium, Perl modules (needs root)"
 	@echo "make test-oldest      unit tests on Python 3.10, if there is one"
 	@echo "make bench            benchmarks; make bench-compare: next to other clients on the same broker"
 	@echo "make soak             property tests with many more examples, ten minutes of fuzzing, and soak-reconnects"
@@ -35,10 +36,11 @@ $(STAMP): setup.cfg pyproject.toml
 demo: venv
 	$(BIN)/nsqgw demo $(ARGS)
 
+# Many tests wait more than they compute, so there are more processes than most machines have cores to spare.
 # Without Go the tests against the original daemons are skipped, and say so; under CI every skip is a failure.
 test: venv
 	@tools/real_daemons.sh || { test -z "$(CI)" && echo "make: going on without the original daemons"; }
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n $(JOBS) --dist=loadfile $(ARGS)
 
 test-oldest:
 	tools/test_oldest.sh
