@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds the original nsqd, nsqlookupd and nsqadmin into .cache/bin, for the conformance tests and the benchmarks.
+# Builds the original daemons, nsqadmin and the tools that come with them into .cache/bin, for the conformance tests and
+# the benchmarks.
 #
 # nsq's go.mod carries a `replace`, which `go install name@version` refuses; so the programs are built from a scratch
 # module that repeats it. A second run finds them built and does nothing.
@@ -7,7 +8,7 @@ set -euo pipefail
 
 module=github.com/nsqio/nsq
 version=v1.3.0
-programs=(nsqd nsqlookupd nsqadmin)
+programs=(nsqd nsqlookupd nsqadmin nsq_tail nsq_stat nsq_to_file nsq_to_http nsq_to_nsq to_nsq)
 
 cd "$(dirname "$0")/.."
 bin="$PWD/.cache/bin"
@@ -18,7 +19,9 @@ fail() {
 }
 
 is_built() {
-    [[ -x "$bin/$1" ]] && "$bin/$1" -version 2>/dev/null | grep -qF "$1 $version "
+    [[ -x "$bin/$1" ]] || return 1
+    # to_nsq is the only one that does not say which version it is.
+    [[ "$1" == to_nsq ]] || "$bin/$1" -version 2>/dev/null | grep -qE "^$1 $version( |$)"
 }
 
 missing=()

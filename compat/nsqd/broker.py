@@ -18,8 +18,10 @@ from compat.go_logs import LOG_LEVELS
 from compat.nsqd.channel import Channel
 from compat.nsqd.consumer import Consumer
 from compat.nsqd.http import HttpPort
+from compat.nsqd.latency import LatencyWindow
 from compat.nsqd.lookup_peers import LookupPeers
 from compat.nsqd.options import NsqdOptions
+from compat.nsqd.statsd import statsd_push, with_ports
 from compat.nsqd.tcp import ClientConnection
 from compat.nsqd.topic import Topic
 from compat.nsqd.turn import Turn
@@ -72,6 +74,7 @@ class Nsqd:
         self._http = HttpPort(self)
         self._starting: dict[Topic, asyncio.Task[None]] = {}
         self._scan_timer: asyncio.TimerHandle | None = None
+        self._statsd: asyncio.Task[None] | None = None
         self._all_left = asyncio.Event()
 
     async def start(self) -> None:
@@ -96,6 +99,9 @@ class Nsqd:
             self.http_address = self._http.listen(self.options.http_address)
             logger.info("HTTP: listening on %s", self.http_address)
         self._scan_timer = loop.call_later(QUEUE_SCAN_INTERVAL, self._scan)
+        self.options = with_ports(self.options, self.tcp_port, self.http_port)
+        if self.options.statsd_address:
+            self._statsd = loop.create_task(statsd_push(self).run())
         await self.lookup_peers.start()
 
     async def stop(self) -> None:
@@ -107,6 +113,9 @@ class Nsqd:
             self._scan_timer.cancel()
         await self._close_clients()
         await self._http.stop()
+        if self._statsd is not None:
+            self._statsd.cancel()
+            await asyncio.gather(self._statsd, return_exceptions=True)
         starting = list(self._starting.values())
         for task in starting:
             task.cancel()
@@ -158,6 +167,7 @@ class Nsqd:
                 mem_queue_size=self.options.mem_queue_size,
                 max_msg_timeout=self.options.max_msg_timeout,
                 wake=self._turn.wake_channel,
+                latencies=self._latency_window(),
             )
             topic.add_channel(channel)
             logger.info("TOPIC(%s): new channel(%s)", topic.name, name)
@@ -254,6 +264,12 @@ class Nsqd:
                         self.channel(topic, name)
         finally:
             topic.start()
+
+    def _latency_window(self) -> LatencyWindow | None:
+        options = self.options
+        if not options.e2e_processing_latency_percentiles:
+            return None
+        return LatencyWindow(options.e2e_processing_latency_window_time)
 
     def _delete_channel(self, topic: Topic, name: str) -> None:
         channel = topic.channels.pop(name)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from compat.nsqd.consumer import Consumer
 from compat.nsqd.deferred import Deferred
 from compat.nsqd.in_flight import InFlight
+from compat.nsqd.latency import LatencyWindow
 from compat.nsqd.message import Message
 from nsqgw.protocol.names import is_ephemeral
 
@@ -33,6 +34,7 @@ class Channel:
         mem_queue_size: int,
         max_msg_timeout: float,
         wake: Callable[[Channel], None],
+        latencies: LatencyWindow | None = None,
     ) -> None:
         self.topic_name = topic_name
         self.name = name
@@ -43,6 +45,7 @@ class Channel:
         self.requeue_count = 0
         self.timeout_count = 0
         self.consumers: dict[Consumer, None] = {}
+        self.latencies = latencies
         self._mem_queue_size = mem_queue_size
         self._wake = wake
         self._queue: deque[Message] = deque()
@@ -95,8 +98,10 @@ class Channel:
             if self._queue:
                 self._wake(self)
 
-    def finish(self, message_ids: Iterable[bytes], consumer: Consumer) -> list[tuple[bytes, str]]:
+    def finish(self, message_ids: Sequence[bytes], consumer: Consumer) -> list[tuple[bytes, str]]:
         """FIN of many messages; the ids that failed, each with nsqd's reason."""
+        if self.latencies is not None:
+            self.latencies.record(self._in_flight.timestamps(message_ids, consumer))
         finished, failed = self._in_flight.finish(message_ids, consumer)
         consumer.in_flight_count -= finished
         consumer.finish_count += finished

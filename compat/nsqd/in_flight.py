@@ -57,6 +57,12 @@ class InFlight:
                 failed.append((message_id, NOT_IN_FLIGHT if message is None else NOT_OWNED))
         return finished, failed
 
+    def timestamps(self, message_ids: Iterable[bytes], consumer: Consumer) -> list[int]:
+        """When those of the messages that `consumer` may finish were published."""
+        held = self._messages
+        found = (held.get(message_id) for message_id in dict.fromkeys(message_ids))
+        return [each.timestamp for each in found if each is not None and each.owner is consumer]
+
     def take(self, message_id: bytes, consumer: Consumer) -> Message:
         """Remove the message that `consumer` answers, or raise NotInFlight."""
         message = self._owned(message_id, consumer)

@@ -17,6 +17,7 @@ from compat.go_logs import LOG_LEVELS
 from compat.version import NSQ_VERSION
 from nsqgw.errors import ConfigError
 from nsqgw.protocol.limits import ServerLimits
+from nsqgw.service.settings import parse_address
 
 NODE_IDS = 1024
 KIND_DURATION = "duration"
@@ -104,7 +105,7 @@ class NsqdOptions:
     )
     output_buffer_timeout: float = _duration("250ms", 0.25, "Default output buffer time-out of a client.")
     max_channel_consumers: int = _setting(0, "Consumers a channel may have on this nsqd; 0: any number.")
-    statsd_address: str = _setting("", "UDP host:port of a statsd daemon (not supported).")
+    statsd_address: str = _setting("", "UDP host:port of a statsd daemon; empty: none.")
     statsd_prefix: str = _setting("nsq.%s", "How statsd names begin; %s is this host.")
     statsd_interval: float = _duration("1m0s", 60.0, "Time between two pushes to statsd.")
     statsd_mem_stats: bool = _setting(True, "Push memory statistics to statsd.")
@@ -112,7 +113,7 @@ class NsqdOptions:
     statsd_exclude_ephemeral: bool = _setting(False, "Leave ephemeral names out of statsd.")
     e2e_processing_latency_percentiles: tuple[float, ...] = _setting(
         (),
-        "Latency percentiles to track (not supported).",
+        "Percentile of the time from publishing to FIN, as 0.99 (may be given several times).",
         flag="e2e-processing-latency-percentile",
         config_key="e2e_processing_latency_percentiles",
     )
@@ -126,6 +127,9 @@ class NsqdOptions:
     deflate: bool = _setting(True, "Offer deflate to clients.")
     max_deflate_level: int = _setting(6, "Highest deflate level of a client, 1 to 9.")
     snappy: bool = _setting(True, "Offer snappy to clients; needs the extra `snappy`.")
+    legacy_http: bool = _setting(
+        False, "Serve HTTP clients of before NSQ 1.0, too: /put, /create_topic ..., wrapped answers."
+    )
 
     def __post_init__(self) -> None:
         for name in ("tcp_address", "http_address", "lookupd_tcp_addresses", "auth_http_addresses"):
@@ -149,7 +153,22 @@ class NsqdOptions:
         ):
             if getattr(self, name) < 0:
                 raise ConfigError(f"--{_dashed(name)}={getattr(self, name)}: must not be negative")
+        self._check_figures()
         self._refuse_unsupported()
+
+    def _check_figures(self) -> None:
+        percentiles = self.e2e_processing_latency_percentiles
+        for each in percentiles:
+            if not 0 < each <= 1:
+                raise ConfigError(f"--e2e-processing-latency-percentile={each}: must be above 0, up to 1")
+        object.__setattr__(
+            self, "e2e_processing_latency_percentiles", tuple(sorted(percentiles, reverse=True))
+        )
+        if self.statsd_address:
+            parse_address(self.statsd_address)
+            for name in ("statsd_interval", "statsd_udp_packet_size"):
+                if getattr(self, name) <= 0:
+                    raise ConfigError(f"--{_dashed(name)}={getattr(self, name)}: must be above 0")
 
     def _refuse_unsupported(self) -> None:
         defaults = {each.name: each.default for each in fields(self)}
@@ -192,8 +211,6 @@ _UNSUPPORTED = {
     "tls_root_ca_file": "TLS",
     "tls_required": "TLS",
     "auth_http_addresses": "auth server support",
-    "statsd_address": "statsd support",
-    "e2e_processing_latency_percentiles": "latency percentiles",
 }
 
 

@@ -5,10 +5,13 @@ The keys stand in the original's order, and are left out where the original leav
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from compat.nsqd.latency import quantiles
+from compat.nsqd.memory import memory_figures
 from nsqgw.service.settings import Address
 
 if TYPE_CHECKING:
@@ -20,19 +23,6 @@ if TYPE_CHECKING:
 Document = dict[str, Any]
 
 HEALTHY = "OK"
-
-MEMORY_KEYS = (
-    "heap_objects",
-    "heap_idle_bytes",
-    "heap_in_use_bytes",
-    "heap_released_bytes",
-    "gc_pause_usec_100",
-    "gc_pause_usec_99",
-    "gc_pause_usec_95",
-    "next_gc_bytes",
-    "gc_total_runs",
-)
-"""Figures of Go's allocator; they mean nothing here and are 0, but tools expect the keys."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +46,7 @@ def stats_document(nsqd: Nsqd, query: StatsQuery, version: str) -> Document:
         "topics": _topics(nsqd, query, clients_of),
     }
     if query.include_mem:
-        document["memory"] = dict.fromkeys(MEMORY_KEYS, 0)
+        document["memory"] = memory_figures()
     document["producers"] = _producers(nsqd, query)
     return document
 
@@ -65,13 +55,16 @@ def _topics(nsqd: Nsqd, query: StatsQuery, clients_of: dict[Channel, list[Client
     if query.topic and query.topic not in nsqd.topics:
         return None
     topics = [nsqd.topics[query.topic]] if query.topic else _by_name(nsqd.topics.values())
+    percentiles = nsqd.options.e2e_processing_latency_percentiles
     documents: list[Document] = []
     for topic in topics:
         channels = [each for each in _by_name(topic.channels.values()) if query.channel in ("", each.name)]
         if channels or not query.channel:
-            documents.append(
-                _topic(topic, [_channel(each, clients_of.get(each, []), query) for each in channels])
-            )
+            inner = [
+                _channel(each, _latency([each], percentiles), clients_of.get(each, []), query)
+                for each in channels
+            ]
+            documents.append(_topic(topic, inner, _latency(topic.channels.values(), percentiles)))
     return documents
 
 
@@ -96,7 +89,7 @@ def _by_name(named: Iterable[Any]) -> list[Any]:
     return sorted(named, key=lambda each: each.name)
 
 
-def _topic(topic: Topic, channels: list[Document]) -> Document:
+def _topic(topic: Topic, channels: list[Document], latency: Document) -> Document:
     return {
         "topic_name": topic.name,
         "channels": channels,
@@ -105,11 +98,11 @@ def _topic(topic: Topic, channels: list[Document]) -> Document:
         "message_count": topic.message_count,
         "message_bytes": topic.message_bytes,
         "paused": topic.paused,
-        "e2e_processing_latency": _no_latency(),
+        "e2e_processing_latency": latency,
     }
 
 
-def _channel(channel: Channel, clients: list[Client], query: StatsQuery) -> Document:
+def _channel(channel: Channel, latency: Document, clients: list[Client], query: StatsQuery) -> Document:
     return {
         "channel_name": channel.name,
         "depth": channel.depth,
@@ -123,7 +116,7 @@ def _channel(channel: Channel, clients: list[Client], query: StatsQuery) -> Docu
         "client_count": len(channel.consumers),
         "clients": [_client(each, query.topic) for each in clients] if query.include_clients else None,
         "paused": channel.paused,
-        "e2e_processing_latency": _no_latency(),
+        "e2e_processing_latency": latency,
     }
 
 
@@ -159,8 +152,12 @@ def _client(client: Client, topic: str) -> Document:
     return document
 
 
-def _no_latency() -> Document:
-    return {"count": 0, "percentiles": None}
+def _latency(channels: Iterable[Channel], percentiles: Sequence[float]) -> Document:
+    """From publishing to FIN, over all the channels; without any that watch it there are no percentiles."""
+    watched = [each.latencies.counts() for each in channels if each.latencies is not None]
+    counts = sum(watched, Counter[int]())
+    shown = quantiles(counts, percentiles) if watched else None
+    return {"count": sum(counts.values()), "percentiles": shown}
 
 
 def _non_zero(**counts: int) -> Document:

@@ -42,7 +42,7 @@ def _lines(document: Document, version_line: str, now: float) -> Iterator[str]:
 def _topic_lines(topic: Document, now: float) -> Iterator[str]:
     yield (
         f"{'*P ' if topic['paused'] else '   '}[{topic['topic_name']:<15}] depth: {topic['depth']:<5d} "
-        f"be-depth: {topic['backend_depth']:<5d} msgs: {topic['message_count']:<8d} e2e%: "
+        f"be-depth: {topic['backend_depth']:<5d} msgs: {topic['message_count']:<8d} e2e%: {_latencies(topic)}"
     )
     for channel in topic["channels"]:
         yield (
@@ -50,10 +50,22 @@ def _topic_lines(topic: Document, now: float) -> Iterator[str]:
             f"depth: {channel['depth']:<5d} be-depth: {channel['backend_depth']:<5d} "
             f"inflt: {channel['in_flight_count']:<4d} def: {channel['deferred_count']:<4d} "
             f"re-q: {channel['requeue_count']:<5d} timeout: {channel['timeout_count']:<5d} "
-            f"msgs: {channel['message_count']:<8d} e2e%: "
+            f"msgs: {channel['message_count']:<8d} e2e%: {_latencies(channel)}"
         )
         for client in channel["clients"] or []:
             yield "        " + _client_line(client, now)
+
+
+def _latencies(entry: Document) -> str:
+    percentiles = entry["e2e_processing_latency"]["percentiles"] or ()
+    return ", ".join(_short_duration(each["value"]) for each in percentiles)
+
+
+def _short_duration(nanoseconds: float) -> str:
+    for size, unit in (10**9, "s"), (10**6, "ms"), (1000, "us"):
+        if nanoseconds > size:
+            return f"{nanoseconds / size:.1f}{unit}"
+    return f"{nanoseconds:.1f}ns"
 
 
 def _client_line(client: Document, now: float) -> str:

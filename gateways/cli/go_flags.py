@@ -55,7 +55,22 @@ class Boolean(click.ParamType):  # type: ignore[type-arg]
         return _BOOLEANS[str(value).lower()]
 
 
+class Numbers(click.ParamType):  # type: ignore[type-arg]
+    """Numbers with commas between them, as a tuple; for a flag that may also come several times."""
+
+    name = "number[,...]"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, ...]:
+        try:
+            return tuple(map(float, str(value).split(",")))
+        except ValueError:
+            self.fail(f"{value!r} is no number", param, ctx)
+
+
 DURATION = Duration()
+NUMBERS = Numbers()
 BOOLEAN = Boolean()
 LOG_LEVEL = click.Choice(tuple(LOG_LEVELS), case_sensitive=False)
 
@@ -87,6 +102,13 @@ class GoCommand(click.Command):
                 equals, value = "=", following
             canonical.append(name + equals + value)
         return canonical
+
+
+def joined(
+    _ctx: click.Context, _param: click.Parameter, given: Sequence[tuple[float, ...]]
+) -> tuple[float, ...]:
+    """The NUMBERS of all occurrences of a flag, in one."""
+    return tuple(number for numbers in given for number in numbers)
 
 
 def boolean_option(name: str, default: bool, text: str) -> Decorator:

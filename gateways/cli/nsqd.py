@@ -14,11 +14,13 @@ from compat.nsqd.options import KIND_ADDRESS, KIND_DURATION, config_key, flag_na
 from gateways.cli.daemon import admin_options, run_daemon
 from gateways.cli.go_flags import (
     LOG_LEVEL,
+    NUMBERS,
     Decorator,
     GoCommand,
     boolean_option,
     config_option,
     duration_option,
+    joined,
     version_option,
 )
 from gateways.cli.options import ADDRESS, OPTIONAL_ADDRESS
@@ -33,6 +35,8 @@ def _option(setting: Field[Any]) -> Decorator:
     if isinstance(setting.default, bool):
         return boolean_option(name, setting.default, text)
     key, value_type = config_key(setting.name), _value_type(setting)
+    if setting.name.endswith("percentiles"):
+        return click.option(name, key, type=NUMBERS, multiple=True, callback=joined, help=text)
     if isinstance(setting.default, tuple):
         return click.option(name, key, type=value_type, multiple=True, help=text)
     return click.option(name, key, type=value_type, default=setting.default, show_default=True, help=text)
@@ -41,8 +45,6 @@ def _option(setting: Field[Any]) -> Decorator:
 def _value_type(setting: Field[Any]) -> Any:
     if setting.name == "log_level":
         return LOG_LEVEL
-    if setting.name.endswith("percentiles"):
-        return float
     if setting.metadata.get("kind") == KIND_ADDRESS:
         return ADDRESS if setting.name.startswith("tcp") else OPTIONAL_ADDRESS
     return str if isinstance(setting.default, tuple) else type(setting.default)

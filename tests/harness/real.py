@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import subprocess
@@ -30,11 +29,13 @@ def flag_arguments(flags: dict[str, Any]) -> list[str]:
     """`msg_timeout=1.5` as `-msg-timeout=1.5s`; a tuple repeats the flag."""
     arguments = []
     for name, value in flags.items():
-        flag = "-" + name.replace("_", "-").replace("addresses", "address")
+        flag = "-" + name.replace("_", "-").replace("addresses", "address").replace(
+            "percentiles", "percentile"
+        )
         for item in value if isinstance(value, tuple) else (value,):
             text = (
                 f"{item}s"
-                if isinstance(item, float)
+                if isinstance(value, float)
                 else str(item).lower()
                 if isinstance(item, bool)
                 else item
@@ -110,7 +111,7 @@ class RealDaemon:
 
     def _end(self, how: signal.Signals) -> None:
         if self.process is not None:
-            os.kill(self.process.pid, how)
+            self.process.send_signal(how)  # to nobody, should it have ended by itself
             self.process.wait(15)
             self.process = None
 
@@ -121,6 +122,9 @@ class RealDaemon:
 
 class RealNsqd(RealDaemon):
     program = "nsqd"
+
+    def __init__(self, **flags: Any) -> None:
+        super().__init__(**{"https_address": "127.0.0.1:0"} | flags)  # with TLS it would take port 4152
 
     def extra_arguments(self) -> list[str]:
         return [f"-data-path={self.data_path}", "-broadcast-address=127.0.0.1"]

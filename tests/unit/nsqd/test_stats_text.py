@@ -28,6 +28,13 @@ CHANNEL: Document = {
     "message_count": 7,
     "paused": True,
     "clients": [CLIENT],
+    "e2e_processing_latency": {
+        "count": 3,
+        "percentiles": [
+            {"quantile": each, "value": value}
+            for each, value in ((1.0, 2_500_000_000), (0.9, 3_210_000), (0.5, 4567), (0.1, 890))
+        ],
+    },
 }
 TOPIC: Document = {
     "topic_name": "t",
@@ -36,6 +43,7 @@ TOPIC: Document = {
     "message_count": 9,
     "paused": False,
     "channels": [CHANNEL],
+    "e2e_processing_latency": {"count": 0, "percentiles": None},
 }
 
 
@@ -63,7 +71,7 @@ def test_topics_channels_and_clients() -> None:
         "Topics:",
         "   [t              ] depth: 1     be-depth: 0     msgs: 9        e2e%: ",
         "   *P [ch                       ] depth: 1     be-depth: 2     inflt: 3    def: 4    re-q: 5     "
-        "timeout: 6     msgs: 7        e2e%: ",
+        "timeout: 6     msgs: 7        e2e%: 2.5s, 3.2ms, 4.6us, 890.0ns",
         "        [V2 host:5000 me/1       ] state: 3 inflt: 1    rdy: 2    fin: 3        re-q: 4        "
         "msgs: 5        connected: 1m5s",
         "",
