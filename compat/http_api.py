@@ -18,6 +18,7 @@ from http.client import responses
 from posixpath import normpath
 from urllib.parse import quote, unquote_to_bytes
 
+from tornado.http1connection import HTTP1Connection
 from tornado.httpserver import HTTPServer
 from tornado.httputil import (
     HTTPConnection,
@@ -28,7 +29,7 @@ from tornado.httputil import (
     ResponseStartLine,
     format_timestamp,
 )
-from tornado.iostream import StreamClosedError
+from tornado.iostream import IOStream, StreamClosedError
 
 from compat.go_durations import format_duration
 from nsqgw.service.settings import Address
@@ -84,13 +85,20 @@ Endpoint = Callable[[Call], object | Awaitable[object]]
 
 
 @dataclass(frozen=True)
+class TakeOver:
+    """What a route's function returns to have the connection: `begin` gets its stream, and answers itself."""
+
+    begin: Callable[[IOStream], None]
+
+
+@dataclass(frozen=True)
 class Route:
     """A method and path, and the function that answers.
 
     The function returns (or is a coroutine that returns) None for an empty answer, str or bytes for bare
-    text, anything else for JSON. `path` may end in `/*`. `plain` is the style of /ping: errors are bare text,
-    and there is no X-NSQ header. The body is kept up to `max_body` bytes, above that the answer is 413
-    `too_big`; None throws any body away.
+    text, a TakeOver, anything else for JSON. `path` may end in `/*`. `plain` is the style of /ping: errors
+    are bare text, and there is no X-NSQ header. The body is kept up to `max_body` bytes, above that the
+    answer is 413 `too_big`; None throws any body away.
     """
 
     method: str
@@ -263,6 +271,9 @@ class _Exchange(HTTPMessageDelegate):
             result = route.endpoint(call)
             if isinstance(result, Awaitable):
                 result = await result
+            if isinstance(result, TakeOver):
+                self._hand_over(result)
+                return
             answer = _success(result)
         except ApiError as error:
             answer = _error(error.status, error.code, route.plain)
@@ -270,6 +281,14 @@ class _Exchange(HTTPMessageDelegate):
             self._api.logger.exception("HTTP handler of %s %s failed", self._call.method, self._call.path)
             answer = _error(500, "INTERNAL_ERROR", route.plain)
         self._send(answer, route.plain)
+
+    def _hand_over(self, result: TakeOver) -> None:
+        if self._answered:
+            return
+        self._answered = True
+        assert isinstance(self._connection, HTTP1Connection)
+        self._log(200)
+        result.begin(self._connection.detach())
 
     def _send(self, answer: _Answer, plain: bool) -> None:
         if self._answered:

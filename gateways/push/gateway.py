@@ -14,12 +14,12 @@ from gateways.push.feed import Feed
 from gateways.push.front import Front
 from gateways.push.http import Response
 from gateways.push.hub import Hub
-from gateways.push.origin import OriginPolicy
 from gateways.push.routes import Routes, static_pages
 from gateways.reach import Reach
 from nsqgw import Consumer
 from nsqgw.deadline import within
 from nsqgw.service.hosts import AllowedHosts
+from nsqgw.service.origin import OriginPolicy
 
 if TYPE_CHECKING:
     from prometheus_client import Metric

@@ -15,11 +15,11 @@ from pathlib import PurePath
 
 from gateways.push.context import Context
 from gateways.push.http import BadRequest, Request, Response, error_response, json_response
-from gateways.push.origin import OriginPolicy
 from gateways.push.session import Session
 from gateways.push.sse import CONTENT_TYPE, EventStreamSession
 from gateways.push.websocket import WebSocketSession, handshake
 from nsqgw.service.hosts import AllowedHosts, refusal
+from nsqgw.service.origin import OriginPolicy
 
 Pages = Mapping[str, Response]
 

@@ -16,9 +16,9 @@ from gateways.push.front import Front
 from gateways.push.http import Response
 from gateways.push.hub import Hub
 from gateways.push.limits import Limits
-from gateways.push.origin import OriginPolicy
 from gateways.push.routes import Routes
 from nsqgw.service.hosts import AllowedHosts
+from nsqgw.service.origin import OriginPolicy
 
 PAGE = Response(HTTPStatus.OK, b"<!doctype html>", "text/html; charset=utf-8")
 QUICK = Limits(look_interval=0.04, close_timeout=2.0)

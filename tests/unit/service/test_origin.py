@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gateways.push.origin import OriginPolicy
 from nsqgw.errors import ConfigError
+from nsqgw.service.origin import OriginPolicy
 
 
 @pytest.mark.parametrize(
