@@ -83,14 +83,16 @@ def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
 
 
 def test_a_second_demo_takes_free_ports_and_says_which(tmp_path: Path) -> None:
-    with contextlib.ExitStack() as taken:
+    with contextlib.ExitStack() as listening:
+        taken = set()
         for port in (8080, 9119):
-            with contextlib.suppress(OSError):  # another program has it already
-                taken.enter_context(socket.create_server(("127.0.0.1", port)))
+            with contextlib.suppress(OSError):  # another program has it, and may leave it at any moment
+                listening.enter_context(socket.create_server(("127.0.0.1", port)))
+                taken.add(f"127.0.0.1:{port}")
         with Nsqgw(tmp_path, "demo", "--data-dir", str(tmp_path)) as demo:
             page = page_of(demo)
             admin = said(demo, r"admin +http://(\S+)/metrics\n")
-            assert not {page, admin} & {"127.0.0.1:8080", "127.0.0.1:9119"}
+            assert not {page, admin} & taken
             with urlopen(f"http://{admin}/ping") as answer:
                 assert answer.read() == b"OK"
             assert demo.terminate() == 0

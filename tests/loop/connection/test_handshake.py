@@ -196,16 +196,10 @@ async def test_cancelling_closes_the_socket(fake: ScriptedNsqd) -> None:
     await session.end()
 
 
-def unused_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.mark.parametrize(
     "address",
     [
-        f"127.0.0.1:{unused_port()}",
+        "127.0.0.1:1",  # nothing listens there; one found free would name the test anew in each process
         "a..b:4150",
         "a" * 64 + ".example:4150",
         "nobody.invalid:4150",
@@ -278,8 +272,8 @@ async def test_heartbeats_are_answered_once_each(fake: ScriptedNsqd) -> None:
 async def test_commands_of_one_turn_leave_in_order_in_one_write(fake: ScriptedNsqd) -> None:
     connection, session, running = await established(fake)
     writes: list[bytes] = []
-    write = connection._stream.write
-    connection._stream.write = lambda data: writes.append(data) or write(data)  # type: ignore[method-assign]
+    write = connection._wire.write
+    connection._wire.write = lambda data: writes.append(data) or write(data)  # type: ignore[method-assign]
     for number in range(100):
         connection.send(b"RDY %d\n" % number)
     await session.received("RDY", 100)
