@@ -10,6 +10,7 @@ import asyncio
 import json
 import logging
 import re
+import ssl
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -140,17 +141,28 @@ def encode_json(value: object) -> bytes:
 
 
 class Api(HTTPServerConnectionDelegate):
-    """Serves a table of routes on listening sockets; `logger` gets a line a request."""
+    """Serves a table of routes on listening sockets, over TLS with a context; `logger` gets a line a request.
 
-    def __init__(self, routes: Iterable[Route], logger: logging.Logger) -> None:
+    `closed`, when given, is the body that every request is refused with, by 403.
+    """
+
+    def __init__(
+        self,
+        routes: Iterable[Route],
+        logger: logging.Logger,
+        tls: ssl.SSLContext | None = None,
+        closed: Callable[[], bytes] | None = None,
+    ) -> None:
         self._routes: dict[str, dict[str, Route]] = {}
         for route in routes:
             self._routes.setdefault(route.path, {})[route.method] = route
         self._real_paths = {path.lower(): path for path in self._routes if not path.endswith("*")}
         self.logger = logger
         self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = closed
         self.server = HTTPServer(
             self,
+            ssl_options=tls,
             max_body_size=_ANY_BODY_SIZE,
             idle_connection_timeout=_IDLE_TIMEOUT,
             body_timeout=_BODY_TIMEOUT,
@@ -176,6 +188,8 @@ class Api(HTTPServerConnectionDelegate):
 
     def find(self, method: str, path: str) -> tuple[Route, str] | _Answer:
         """The route and the text for its `*`, or the answer when there is none (nsqd-http 1.2)."""
+        if self._closed is not None:
+            return _Answer(403, self._closed(), JSON)
         methods, segment = self._match(path)
         route = methods.get(method)
         if route is not None:

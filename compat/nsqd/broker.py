@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import ClassVar, Protocol
 
 from compat.go_logs import LOG_LEVELS
+from compat.nsqd.auth import AuthServers
 from compat.nsqd.channel import Channel
 from compat.nsqd.consumer import Consumer
 from compat.nsqd.http import HttpPort
@@ -23,12 +24,12 @@ from compat.nsqd.lookup_peers import LookupPeers
 from compat.nsqd.options import NsqdOptions
 from compat.nsqd.statsd import statsd_push, with_ports
 from compat.nsqd.tcp import ClientConnection
+from compat.nsqd.tls import ClientTunnel, server_context, tunnel_maker
 from compat.nsqd.topic import Topic
 from compat.nsqd.turn import Turn
 from nsqgw.errors import SubFailed
 from nsqgw.protocol.names import is_ephemeral
-from nsqgw.service.listen import bound_address, listen
-from nsqgw.service.settings import parse_address
+from nsqgw.service.listen import bound_address, bound_port, listen, remove_socket
 
 logger = logging.getLogger(__name__)
 
@@ -52,8 +53,8 @@ class Clock(Protocol):
 class Nsqd:
     """One broker. `await start()` and `await stop()`, or `async with`.
 
-    What it holds lives in memory and is gone after `stop`. `tcp_address` and `http_address` are the
-    "host:port" really listened on, once it was started.
+    What it holds lives in memory and is gone after `stop`. `tcp_address`, `http_address` and `https_address`
+    are what it really listens on, once it was started: "host:port", or the path of a unix socket.
     """
 
     connection_class: ClassVar[type[ClientConnection]] = ClientConnection
@@ -66,12 +67,16 @@ class Nsqd:
         self.start_time = 0
         self.tcp_address = ""
         self.http_address = ""
+        self.https_address = ""
+        self.make_tunnel: Callable[[], ClientTunnel] | None = None
+        self.auth_servers: AuthServers | None = None
         self.lookup_peers = LookupPeers(self, self.options.lookupd_tcp_addresses)
         self.now = clock.monotonic
         self.now_ns = clock.time_ns
         self._turn = Turn(self._after_this_turn, self.now)
         self._servers: list[asyncio.AbstractServer] = []
         self._http = HttpPort(self)
+        self._https = HttpPort(self)
         self._starting: dict[Topic, asyncio.Task[None]] = {}
         self._scan_timer: asyncio.TimerHandle | None = None
         self._statsd: asyncio.Task[None] | None = None
@@ -88,6 +93,10 @@ class Nsqd:
     async def _start(self) -> None:
         loop = asyncio.get_running_loop()
         self.start_time = int(time.time())
+        tls = server_context(self.options)
+        self.make_tunnel = tunnel_maker(self.options, tls)
+        if self.options.auth_http_addresses:
+            self.auth_servers = AuthServers(self.options)
         sockets = listen(self.options.tcp_address)
         self.tcp_address = bound_address(sockets)
         for each in sockets:
@@ -98,8 +107,11 @@ class Nsqd:
         if self.options.http_address:
             self.http_address = self._http.listen(self.options.http_address)
             logger.info("HTTP: listening on %s", self.http_address)
+        if tls is not None and self.options.https_address:
+            self.https_address = self._https.listen(self.options.https_address, tls)
+            logger.info("HTTPS: listening on %s", self.https_address)
         self._scan_timer = loop.call_later(QUEUE_SCAN_INTERVAL, self._scan)
-        self.options = with_ports(self.options, self.tcp_port, self.http_port)
+        self.options = with_ports(self.options, max(self.tcp_port, 0), max(self.http_port, 0))
         if self.options.statsd_address:
             self._statsd = loop.create_task(statsd_push(self).run())
         await self.lookup_peers.start()
@@ -113,6 +125,9 @@ class Nsqd:
             self._scan_timer.cancel()
         await self._close_clients()
         await self._http.stop()
+        await self._https.stop()
+        for address in (self.tcp_address, self.http_address):
+            remove_socket(address)
         if self._statsd is not None:
             self._statsd.cancel()
             await asyncio.gather(self._statsd, return_exceptions=True)
@@ -212,13 +227,18 @@ class Nsqd:
 
     @property
     def tcp_port(self) -> int:
-        """The TCP port listened on."""
-        return parse_address(self.tcp_address).port
+        """The TCP port listened on; -1 with a unix socket, as the original tells it."""
+        return bound_port(self.tcp_address)
 
     @property
     def http_port(self) -> int:
-        """The HTTP port listened on; 0 without one."""
-        return parse_address(self.http_address).port if self.http_address else 0
+        """The HTTP port listened on; 0 without one, -1 with a unix socket."""
+        return bound_port(self.http_address)
+
+    @property
+    def https_port(self) -> int:
+        """The HTTPS port listened on; 0 without one."""
+        return bound_port(self.https_address)
 
     def set_log_level(self, level: str) -> None:
         """Log from this level on, a key of LOG_LEVELS."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from compat.nsqd.auth import Question
+from compat.nsqd.auth_gate import AuthGate
 from compat.nsqd.consumer import Consumer
 from compat.nsqd.in_flight import NotInFlight
+from compat.nsqd.tls import ClientTunnel, TlsFacts
 from nsqgw.errors import AuthDisabled, FinFailed, ReqFailed, TouchFailed
 from nsqgw.protocol.commands import Auth, Cls, Dpub, Fins, Mpub, Nop, Pubs, Rdy, Req, Sub, Touch
 from nsqgw.protocol.frames import CLOSE_WAIT
@@ -24,33 +27,48 @@ class Client:
     """One connection's dealings with the broker.
 
     `flush` is called when the protocol has messages to send outside an answer to commands, `close` when
-    the broker wants the connection ended. `host` and `port` are the peer's.
+    the broker wants the connection ended. `host` is the peer's IP address, empty behind a unix socket, and
+    `address` the peer as nsqd writes it.
     """
 
     def __init__(
         self,
         nsqd: Nsqd,
         host: str,
-        port: int,
+        address: str,
         flush: Callable[[], object],
         close: Callable[[], None],
     ) -> None:
-        self.protocol = ServerProtocol(nsqd.limits)
+        self.protocol = ServerProtocol(nsqd.limits, self._dig if nsqd.make_tunnel is not None else None)
         self.settings = self.protocol.settings
         self.host = host
-        self.port = port
+        self.address = address
         self.identified = False
         self.connect_time = int(time.time())
         self.pub_counts: dict[str, int] = {}
         self.channel: Channel | None = None
         self.consumer = Consumer(self._deliver, close, msg_timeout=self.settings.msg_timeout)
+        self.gate = AuthGate(nsqd.auth_servers, self._question) if nsqd.auth_servers is not None else None
+        self._tunnel: ClientTunnel | None = None
         self._nsqd = nsqd
         self._flush = flush
 
-    def handle(self, requests: Iterable[Request]) -> None:
-        """Carry out commands in order, queue the answers; raises the ServerError that ends the connection."""
+    def handle(self, requests: Iterable[Request]) -> Awaitable[None] | None:
+        """Carry out commands in order, queue the answers; raises the ServerError that ends the connection.
+
+        What it returns has to be awaited before the rest of `requests`, an iterator then, is handled.
+        """
+        gate = self.gate
         for request in requests:
+            if gate is not None and (waiting := gate.check(request)) is not None:
+                return self._after(waiting, request)
             _HANDLERS[type(request)](self, request)
+        return None
+
+    @property
+    def tls(self) -> TlsFacts | None:
+        """What is known of its TLS; None without."""
+        return self._tunnel.facts if self._tunnel is not None and self._tunnel.established else None
 
     def leave(self) -> None:
         """The connection is gone."""
@@ -62,6 +80,19 @@ class Client:
         self.consumer.blocked = blocked
         if not blocked and self.channel is not None:
             self.channel.refresh(self.consumer)
+
+    async def _after(self, waiting: Awaitable[None], request: Request) -> None:
+        await waiting
+        _HANDLERS[type(request)](self, request)
+
+    def _dig(self) -> ClientTunnel:
+        assert self._nsqd.make_tunnel is not None
+        self._tunnel = self._nsqd.make_tunnel()
+        return self._tunnel
+
+    def _question(self, secret: bytes) -> Question:
+        tls = self.tls
+        return Question(secret, self.host, tls is not None, tls.common_name if tls is not None else "")
 
     def _deliver(self, messages: Sequence[Message]) -> None:
         self.protocol.send_messages(messages)
@@ -77,7 +108,9 @@ class Client:
         self.identified = True
 
     def _auth(self, auth: Auth) -> None:
-        raise AuthDisabled("AUTH disabled")
+        if self.gate is None:
+            raise AuthDisabled("AUTH disabled")
+        self.protocol.send_response(self.gate.answer())
 
     def _sub(self, sub: Sub) -> None:
         self.channel = self._nsqd.subscribe(sub.topic, sub.channel, self.consumer)

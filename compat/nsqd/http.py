@@ -6,6 +6,7 @@ import json
 import logging
 import re
 import socket
+import ssl
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -35,16 +36,17 @@ _SIGNED = re.compile(r"[+-]?[0-9]+", re.ASCII)
 
 
 class HttpPort:
-    """The HTTP port of one broker."""
+    """The HTTP or HTTPS port of one broker."""
 
     def __init__(self, nsqd: Nsqd) -> None:
         self._nsqd = nsqd
         self._api: Api | None = None
 
-    def listen(self, address: str) -> str:
-        """Open the port; the "host:port" really listened on. Raises ListenFailed."""
+    def listen(self, address: str, tls: ssl.SSLContext | None = None) -> str:
+        """Open the port, for HTTPS with a context; the address really listened on. Raises ListenFailed."""
         sockets = listen(address)
-        self._api = Api(self._routes(), logger)
+        closed = self._tls_required if tls is None and self._nsqd.options.tls_required == "true" else None
+        self._api = Api(self._routes(), logger, tls, closed)
         self._api.server.add_sockets(sockets)
         return bound_address(sockets)
 
@@ -52,6 +54,9 @@ class HttpPort:
         """Close the port and its connections."""
         if self._api is not None:
             await self._api.stop()
+
+    def _tls_required(self) -> bytes:
+        return b'{"message": "TLS_REQUIRED", "https_port": %d}' % self._nsqd.https_port
 
     def _routes(self) -> list[Route]:
         limits = self._nsqd.limits

@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from compat.go_logs import LOG_LEVELS
+from compat.nsqd.auth import METHODS, auth_address
 from compat.version import NSQ_VERSION
 from nsqgw.errors import ConfigError
 from nsqgw.protocol.limits import ServerLimits
@@ -22,6 +23,8 @@ from nsqgw.service.settings import parse_address
 NODE_IDS = 1024
 KIND_DURATION = "duration"
 KIND_ADDRESS = "address"
+KIND_WORD = "word"
+"""A string whose flag may stand alone, for `true`."""
 
 
 def default_node_id(hostname: str) -> int:
@@ -46,8 +49,7 @@ class NsqdOptions:
     """nsqd's settings. Raises ConfigError for values the original refuses at its start.
 
     This broker keeps everything in memory. `data_path`, `max_bytes_per_file`, `sync_every` and
-    `sync_timeout` are accepted and have no effect, and so are the two of the queue scan's worker pool; what
-    would be missed without a word (TLS, an auth server, statsd, latency percentiles) is refused.
+    `sync_timeout` are accepted and have no effect, and so are the two of the queue scan's worker pool.
     """
 
     log_level: str = _setting("info", "What to log: debug, info, warn, error or fatal.")
@@ -72,7 +74,7 @@ class NsqdOptions:
     )
     auth_http_addresses: tuple[str, ...] = _setting(
         (),
-        "Address of an auth server (not supported).",
+        "host:port or URL of an auth server (may be given several times).",
         flag="auth-http-address",
         config_key="auth_http_addresses",
     )
@@ -118,11 +120,15 @@ class NsqdOptions:
         config_key="e2e_processing_latency_percentiles",
     )
     e2e_processing_latency_window_time: float = _duration("10m0s", 600.0, "Time the percentiles cover.")
-    tls_cert: str = _setting("", "Certificate file (not supported).")
-    tls_key: str = _setting("", "Key file (not supported).")
-    tls_client_auth_policy: str = _setting("", "require or require-verify (not supported).")
-    tls_root_ca_file: str = _setting("", "Certificate authorities of clients (not supported).")
-    tls_required: str = _setting("false", "true, false or tcp-https (only false is supported).")
+    tls_cert: str = _setting("", "Certificate file (PEM); with it, and --tls-key, there is TLS.")
+    tls_key: str = _setting("", "File of the certificate's key (PEM).")
+    tls_client_auth_policy: str = _setting(
+        "", "require (any certificate of the client) or require-verify; both make TLS required."
+    )
+    tls_root_ca_file: str = _setting("", "Authorities of clients' and of auth servers' certificates (PEM).")
+    tls_required: str = _setting(
+        "false", "Refuse clients without TLS: true, false or tcp-https (HTTP stays open).", kind=KIND_WORD
+    )
     tls_min_version: str = _setting("tls1.0", "Oldest TLS version: tls1.0 to tls1.3.")
     deflate: bool = _setting(True, "Offer deflate to clients.")
     max_deflate_level: int = _setting(6, "Highest deflate level of a client, 1 to 9.")
@@ -136,10 +142,8 @@ class NsqdOptions:
             _check_type(name, getattr(self, name))
         if not 1 <= self.max_deflate_level <= 9:
             raise ConfigError(f"--max-deflate-level={self.max_deflate_level}: must be 1 to 9")
-        if self.tls_min_version not in _TLS_VERSION_NUMBERS:
-            raise ConfigError(
-                f"--tls-min-version={self.tls_min_version}: must be one of {', '.join(_TLS_VERSION_NUMBERS)}"
-            )
+        self._check_tls()
+        self._check_auth()
         if not 0 <= self.node_id < NODE_IDS:
             raise ConfigError(f"--node-id={self.node_id}: must be 0 to {NODE_IDS - 1}")
         if self.log_level.lower() not in LOG_LEVELS:
@@ -154,7 +158,6 @@ class NsqdOptions:
             if getattr(self, name) < 0:
                 raise ConfigError(f"--{_dashed(name)}={getattr(self, name)}: must not be negative")
         self._check_figures()
-        self._refuse_unsupported()
 
     def _check_figures(self) -> None:
         percentiles = self.e2e_processing_latency_percentiles
@@ -170,15 +173,35 @@ class NsqdOptions:
                 if getattr(self, name) <= 0:
                     raise ConfigError(f"--{_dashed(name)}={getattr(self, name)}: must be above 0")
 
-    def _refuse_unsupported(self) -> None:
-        defaults = {each.name: each.default for each in fields(self)}
-        for name, missing in _UNSUPPORTED.items():
-            value = getattr(self, name)
-            if value != defaults[name]:
-                shown = ",".join(map(str, value)) if isinstance(value, tuple) else value
-                raise ConfigError(
-                    f"--{flag_name(name)}={shown}: this broker has no {missing}; leave the flag out"
-                )
+    def _check_tls(self) -> None:
+        for name, words in _WORDS.items():
+            value = getattr(self, name).lower()
+            if value not in words:
+                told = ", ".join(word or "empty" for word in words)
+                raise ConfigError(f"--{_dashed(name)}={value}: must be one of {told}")
+            object.__setattr__(self, name, value)
+        required = _TLS_REQUIRED.get(self.tls_required.lower())
+        if required is None:
+            raise ConfigError(f"--tls-required={self.tls_required}: must be true, false or tcp-https")
+        if self.tls_client_auth_policy and required == "false":
+            required = "true"
+        object.__setattr__(self, "tls_required", required)
+        if bool(self.tls_cert) != bool(self.tls_key):
+            missing, given = ("key", "cert") if self.tls_cert else ("cert", "key")
+            raise ConfigError(f"--tls-{given} needs --tls-{missing}, and the other way round")
+        if required != "false" and not self.tls_cert:
+            raise ConfigError(
+                "cannot require TLS client connections without TLS key and cert: give both files"
+            )
+
+    def _check_auth(self) -> None:
+        for address in self.auth_http_addresses:
+            auth_address(address)
+        object.__setattr__(self, "auth_http_request_method", self.auth_http_request_method.lower())
+        if self.auth_http_request_method not in METHODS:
+            raise ConfigError(
+                f"--auth-http-request-method={self.auth_http_request_method}: must be get or post"
+            )
 
     @property
     def limits(self) -> ServerLimits:
@@ -199,19 +222,11 @@ class NsqdOptions:
             deflate=self.deflate,
             max_deflate_level=self.max_deflate_level,
             snappy=self.snappy and find_spec("snappy") is not None,
+            tls_required=self.tls_required != "false",
+            auth_required=bool(self.auth_http_addresses),
             topology_region=self.topology_region,
             topology_zone=self.topology_zone,
         )
-
-
-_UNSUPPORTED = {
-    "tls_cert": "TLS",
-    "tls_key": "TLS",
-    "tls_client_auth_policy": "TLS",
-    "tls_root_ca_file": "TLS",
-    "tls_required": "TLS",
-    "auth_http_addresses": "auth server support",
-}
 
 
 def flag_name(name: str) -> str:
@@ -247,7 +262,13 @@ _NUMBERED = {
     "log_level": ("", *LOG_LEVELS),
     "tls_required": ("false", "tcp-https", "true"),
 }
+_TLS_REQUIRED = dict.fromkeys(("0", "f", "false"), "false") | dict.fromkeys(("1", "t", "true"), "true")
+_TLS_REQUIRED["tcp-https"] = "tcp-https"
 _TLS_VERSION_NUMBERS = {"tls1.0": 0x0301, "tls1.1": 0x0302, "tls1.2": 0x0303, "tls1.3": 0x0304}
+_WORDS: dict[str, tuple[str, ...]] = {
+    "tls_client_auth_policy": ("", "require", "require-verify"),
+    "tls_min_version": tuple(_TLS_VERSION_NUMBERS),
+}
 
 
 def _dashed(name: str) -> str:

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from compat.nsqd.latency import quantiles
 from compat.nsqd.memory import memory_figures
-from nsqgw.service.settings import Address
 
 if TYPE_CHECKING:
+    from compat.nsqd.auth_gate import AuthGate
     from compat.nsqd.broker import Nsqd
     from compat.nsqd.channel import Channel
     from compat.nsqd.client import Client
+    from compat.nsqd.tls import TlsFacts
     from compat.nsqd.topic import Topic
 
 Document = dict[str, Any]
@@ -126,7 +127,7 @@ def _client(client: Client, topic: str) -> Document:
         "client_id": settings.client_id if client.identified else client.host,
         "hostname": settings.hostname if client.identified else client.host,
         "version": "V2",
-        "remote_address": str(Address(client.host, client.port)),
+        "remote_address": client.address,
         "state": int(client.protocol.state),
         "ready_count": consumer.rdy,
         "in_flight_count": consumer.in_flight_count,
@@ -138,18 +139,32 @@ def _client(client: Client, topic: str) -> Document:
         "deflate": settings.deflate,
         "snappy": settings.snappy,
         "user_agent": settings.user_agent,
+        **_standing(client.gate),
         "topology_zone": settings.topology_zone,
         "topology_region": settings.topology_region,
     }
     published = [name for name in client.pub_counts if topic in ("", name)][:1]
     if published:
         document["pub_counts"] = [{"topic": name, "count": client.pub_counts[name]} for name in published]
-    document["tls"] = settings.tls_v1
-    document["tls_cipher_suite"] = ""
-    document["tls_version"] = ""
-    document["tls_negotiated_protocol"] = ""
-    document["tls_negotiated_protocol_is_mutual"] = False
-    return document
+    return document | _tls(client.tls)
+
+
+def _standing(gate: AuthGate | None) -> Document:
+    grant = gate.grant if gate is not None else None
+    if grant is None:
+        return {}
+    names = {"auth_identity": grant.identity, "auth_identity_url": grant.identity_url}
+    return {"authed": True, **{name: value for name, value in names.items() if value}}
+
+
+def _tls(facts: TlsFacts | None) -> Document:
+    return {
+        "tls": facts is not None,
+        "tls_cipher_suite": facts.cipher_suite if facts is not None else "",
+        "tls_version": facts.version if facts is not None else "",
+        "tls_negotiated_protocol": "",
+        "tls_negotiated_protocol_is_mutual": facts is not None,
+    }
 
 
 def _latency(channels: Iterable[Channel], percentiles: Sequence[float]) -> Document:

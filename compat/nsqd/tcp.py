@@ -12,10 +12,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Iterator
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from compat.nsqd.client import Client
+from compat.nsqd.tls import HANDSHAKE_TIMEOUT
 from nsqgw.errors import NSQError, ServerError
+from nsqgw.protocol.server import Request
 from nsqgw.service.settings import Address
 
 if TYPE_CHECKING:
@@ -42,13 +45,14 @@ class ClientConnection(asyncio.Protocol):
         self._heartbeat_interval = 0.0
         self._last_command = self._loop.time()
         self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._asking: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         peer = transport.get_extra_info("peername")
         host, port = peer[:2] if isinstance(peer, tuple) else ("", 0)
-        self.client = self.client_class(self._nsqd, host, port, self._flush, self.close)
-        self.address = str(Address(host, port))
+        self.address = str(Address(host, port)) if host else "@"
+        self.client = self.client_class(self._nsqd, host, self.address, self._flush, self.close)
         self._nsqd.joined(self)
         self._set_heartbeat(self.client.settings.heartbeat_interval)
         logger.info("TCP: new client(%s)", self.address)
@@ -56,23 +60,12 @@ class ClientConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._ended:
             return
-        client, protocol = self.client, self.client.protocol
-        requests = protocol.receive_data(data)
+        requests = self.client.protocol.receive_data(data)
         if requests:
             self._last_command = self._loop.time()
-            identified = client.identified
-            try:
-                client.handle(requests)
-            except ServerError as error:
-                self._refuse(error)
+            if not self._carry_out(iter(requests)):
                 return
-            if client.identified and not identified:
-                self._set_heartbeat(client.settings.heartbeat_interval)
-        if protocol.error is not None:
-            self._refuse(protocol.error)
-            return
-        if self._flush() and client.consumer.blocked:
-            self._transport.pause_reading()
+        self._conclude()
 
     def eof_received(self) -> None:
         self.client.protocol.receive_eof()
@@ -85,7 +78,12 @@ class ClientConnection(asyncio.Protocol):
             timer.cancel()
         self._timers.clear()
         self.client.leave()
-        self._nsqd.left(self)
+        if self._asking is None:
+            self._nsqd.left(self)
+        else:
+            # Who waits for the connections to be gone waits for this task, too.
+            self._asking.add_done_callback(lambda _: self._nsqd.left(self))
+            self._asking.cancel()
         logger.info("PROTOCOL(V2): [%s] exiting ioloop", self.address)
 
     def pause_writing(self) -> None:
@@ -96,7 +94,8 @@ class ClientConnection(asyncio.Protocol):
     def resume_writing(self) -> None:
         self._cancel_timer("write")
         if not self._ended:
-            self._transport.resume_reading()
+            if self._asking is None:
+                self._transport.resume_reading()
             self.client.set_blocked(False)
 
     def close(self) -> None:
@@ -109,6 +108,51 @@ class ClientConnection(asyncio.Protocol):
         """End the connection at once."""
         self._ended = True
         self._transport.abort()
+
+    def _carry_out(self, requests: Iterator[Request]) -> bool:
+        """Have commands handled; whether all of them are, and the connection goes on."""
+        client = self.client
+        identified = client.identified
+        try:
+            waiting = client.handle(requests)
+        except ServerError as error:
+            self._refuse(error)
+            return False
+        if client.identified and not identified:
+            self._set_heartbeat(client.settings.heartbeat_interval)
+            if client.protocol.upgrading:
+                self._set_timer("upgrade", HANDSHAKE_TIMEOUT, self._upgrade_timed_out)
+        if waiting is None:
+            return True
+        self._flush()
+        self._transport.pause_reading()
+        self._asking = self._loop.create_task(self._wait(waiting, requests))
+        return False
+
+    async def _wait(self, waiting: Awaitable[None], rest: Iterator[Request]) -> None:
+        """Go on with `rest`, and with reading, when the auth server has answered."""
+        try:
+            await waiting
+        except ServerError as error:
+            if not self._ended:
+                self._refuse(error)
+            return
+        self._asking = None
+        if self._ended:
+            return
+        self._last_command = self._loop.time()
+        if self._carry_out(rest):
+            if not self.client.consumer.blocked:
+                self._transport.resume_reading()
+            self._conclude()
+
+    def _conclude(self) -> None:
+        """What was read is dealt with: answer it, or tell what was wrong with it."""
+        error = self.client.protocol.error
+        if error is not None:
+            self._refuse(error)
+        elif self._flush() and self.client.consumer.blocked:
+            self._transport.pause_reading()
 
     def _flush(self) -> bool:
         """Write what is queued; whether there was something."""
@@ -153,6 +197,8 @@ class ClientConnection(asyncio.Protocol):
         """No command for two heartbeat intervals; inside a body the client is told (nsqd-tcp section 3)."""
         if self._ended:
             return
+        if self._asking is not None:
+            self._last_command = self._loop.time()  # it is not the client that keeps us waiting
         left = self._last_command + 2 * self._heartbeat_interval - self._loop.time()
         if left > 0:
             self._set_timer("read", left, self._read_timed_out)
@@ -163,6 +209,12 @@ class ClientConnection(asyncio.Protocol):
             self._refuse(error)
         else:
             self.close()
+
+    def _upgrade_timed_out(self) -> None:
+        protocol = self.client.protocol
+        if not self._ended and protocol.upgrading:
+            protocol.upgrade_timed_out()
+            self._conclude()
 
     def _write_timed_out(self) -> None:
         logger.error("[%s] does not read: nothing could be written for a heartbeat interval", self.address)

@@ -32,6 +32,7 @@ class Call(Generic[T]):
     read: Callable[[Answer], T]
     parameters: Mapping[str, str] = field(default_factory=dict)
     body: bytes | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
     refused: Callable[[Answer], Exception | None] = refusal
     """The error that an answer means; None when it is for `read`."""
 
@@ -75,7 +76,7 @@ def conversation(
 
 def _request(call: Call[T], address: HttpAddress, auth_secret: str | None) -> Request:
     authorization = f"Bearer {auth_secret}" if auth_secret is not None else address.authorization
-    headers = dict(_HEADERS)
+    headers = {**_HEADERS, **call.headers}
     if authorization is not None:
         headers["Authorization"] = authorization
     parameters = urlencode(call.parameters)

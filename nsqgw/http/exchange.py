@@ -30,10 +30,14 @@ _MAX_HEADER_BYTES = 64 * 1024
 
 
 class Exchange:
-    """Carries out calls. Raises ConfigError for TLS files that cannot be used."""
+    """Carries out calls. Raises ConfigError for TLS files that cannot be used.
 
-    def __init__(self, config: HttpConfig) -> None:
+    `connect_timeout` is for the TCP connection alone, in seconds; the whole call's time otherwise.
+    """
+
+    def __init__(self, config: HttpConfig, connect_timeout: float | None = None) -> None:
         self._config = config
+        self._connect_timeout = config.timeout if connect_timeout is None else connect_timeout
         self._made_context = client_context(config.tls) if config.tls is not None else None
 
     async def call(self, call: Call[T], address: HttpAddress) -> T:
@@ -86,7 +90,7 @@ class Exchange:
 
     async def _connect(self, request: Request) -> IOStream:
         where = request.address.host_and_port
-        stream = await open_stream(where, self._config.timeout)
+        stream = await open_stream(where, self._connect_timeout)
         if request.address.scheme == "http":
             return stream
         return await upgrade(stream, where, self._context(), server_name(where, self._config.tls))

@@ -1,10 +1,11 @@
-"""Opening listening TCP sockets, with one clear line when that is not possible."""
+"""Opening listening sockets, TCP and unix, with one clear line when that is not possible."""
 
 from __future__ import annotations
 
 import errno
 import os
 import socket
+from contextlib import suppress
 
 from nsqgw.errors import ListenFailed
 from nsqgw.service.settings import Address, parse_address
@@ -19,12 +20,27 @@ _REMEDIES = {
 _NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)  # as ::1 where IPv6 is switched off
 
 
-def listen(address: str, flag: str | None = None) -> list[socket.socket]:
-    """Listening, non-blocking sockets for `host:port`; several when host is empty or has several addresses.
+_SOCKET_REMEDIES = {
+    errno.EADDRINUSE: "remove the file if no program listens on it, or choose another path{by}",
+    errno.ENOENT: "make the folder, or choose another path{by}",
+    errno.EACCES: "choose a folder that this program may write to{by}",
+}
 
-    Port 0 is any free port, the same for all of them. Raises ListenFailed, which names the address, the cause
-    and a remedy, with the `flag` that sets the address; ConfigError for a malformed one.
+
+def is_path(address: str) -> bool:
+    """Whether `address` is the path of a unix socket: it has a slash."""
+    return "/" in address
+
+
+def listen(address: str, flag: str | None = None) -> list[socket.socket]:
+    """Listening, non-blocking sockets for `host:port` or a path (see `is_path`).
+
+    They are several when host is empty or has several addresses. Port 0 is any free port, the same for all of
+    them. A unix socket is the caller's to remove, by `remove_socket`. Raises ListenFailed, which names the
+    address, the cause and a remedy, with the `flag` that sets the address; ConfigError for a malformed one.
     """
+    if is_path(address):
+        return [_listen_on_path(address, flag)]
     host, port = parse_address(address)
     try:
         return _listen_on_all(host, port)
@@ -42,9 +58,37 @@ def _by(flag: str | None) -> str:
 
 
 def bound_address(sockets: list[socket.socket]) -> str:
-    """The `host:port` that `sockets` really listen on, with the port that stands for 0."""
-    host, port = sockets[0].getsockname()[:2]
-    return str(Address(host, port))
+    """What `sockets` really listen on: `host:port`, with the port that stands for 0, or the path."""
+    name = sockets[0].getsockname()
+    return name if isinstance(name, str) else str(Address(*name[:2]))
+
+
+def bound_port(address: str) -> int:
+    """The port of a `bound_address`: -1 for a path, 0 for the empty text of one that is not open."""
+    if is_path(address):
+        return -1
+    return parse_address(address).port if address else 0
+
+
+def remove_socket(address: str) -> None:
+    """Remove the file of a unix socket that was listened on; nothing happens for another address."""
+    if is_path(address):
+        with suppress(FileNotFoundError):
+            os.unlink(address)
+
+
+def _listen_on_path(path: str, flag: str | None) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.bind(path)
+        sock.listen(BACKLOG)
+    except OSError as error:
+        sock.close()
+        cause = os.strerror(error.errno) if error.errno else str(error)
+        remedy = _SOCKET_REMEDIES.get(error.errno or 0, "choose another path{by}")
+        raise ListenFailed(f"cannot listen on {path}: {cause}; {remedy.format(by=_by(flag))}") from error
+    sock.setblocking(False)
+    return sock
 
 
 def _listen_on_all(host: str, port: int) -> list[socket.socket]:
