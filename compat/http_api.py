@@ -7,20 +7,18 @@ A daemon gives a table of routes; each route's function takes a `Call` and retur
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import re
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from http.client import responses
 from posixpath import normpath
 from urllib.parse import quote, unquote_to_bytes
 
 from tornado.http1connection import HTTP1Connection
-from tornado.httpserver import HTTPServer
 from tornado.httputil import (
     HTTPConnection,
     HTTPHeaders,
@@ -33,10 +31,12 @@ from tornado.httputil import (
 from tornado.iostream import IOStream, StreamClosedError
 
 from compat.go_durations import format_duration
+from compat.http_answers import JSON, Answer, Style, error, success
+from compat.http_first_line import FirstLineServer
 from nsqgw.service.settings import Address
 
-TEXT = "text/plain; charset=utf-8"
-JSON = "application/json; charset=utf-8"
+V1_ACCEPT = "application/vnd.nsq; version=1.0"
+"""The Accept header of clients that ask for the API since 1.0; only calls of before 1.0 look at it."""
 
 _DISCARD_LIMIT = 1024 * 1024
 """Bytes of an unwanted body that are read all the same, so that the client sees the answer and no reset."""
@@ -47,7 +47,6 @@ _ANY_BODY_SIZE = 2**62
 """tornado's own limit is out of the way: the limit of each route gives the right answer, 413."""
 
 _BAD_ESCAPE = re.compile(r"%(?![0-9a-fA-F]{2})")
-_HTML_ESCAPES = {ord(char): f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"}
 
 
 class ApiError(Exception):
@@ -99,7 +98,8 @@ class Route:
     The function returns (or is a coroutine that returns) None for an empty answer, str or bytes for bare
     text, a TakeOver, anything else for JSON. `path` may end in `/*`. `plain` is the style of /ping: errors
     are bare text, and there is no X-NSQ header. The body is kept up to `max_body` bytes, above that the
-    answer is 413 `too_big`; None throws any body away.
+    answer is 413 `too_big`; None throws any body away. `legacy` has clients of before 1.0 answered in their
+    form.
     """
 
     method: str
@@ -108,14 +108,13 @@ class Route:
     plain: bool = False
     max_body: int | None = None
     too_big: str = "BODY_TOO_BIG"
+    legacy: bool = False
 
-
-@dataclass(frozen=True)
-class _Answer:
-    status: int
-    body: bytes = b""
-    content_type: str | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    def style(self, headers: HTTPHeaders) -> Style:
+        """How a request with these headers is answered."""
+        if self.plain:
+            return Style.PLAIN
+        return Style.LEGACY if self.legacy and headers.get("Accept") != V1_ACCEPT else Style.V1
 
 
 def parse_query(query_string: str) -> dict[str, str]:
@@ -134,12 +133,6 @@ def _unescape(text: str) -> str:
     return unquote_to_bytes(text.replace("+", " ").encode("latin-1")).decode("utf-8", "replace")
 
 
-def encode_json(value: object) -> bytes:
-    """Compact JSON as Go writes it: UTF-8 as it is, `<`, `>` and `&` escaped, no newline."""
-    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-    return text.translate(_HTML_ESCAPES).encode("utf-8", "replace")
-
-
 class Api(HTTPServerConnectionDelegate):
     """Serves a table of routes on listening sockets, over TLS with a context; `logger` gets a line a request.
 
@@ -156,11 +149,11 @@ class Api(HTTPServerConnectionDelegate):
         self._routes: dict[str, dict[str, Route]] = {}
         for route in routes:
             self._routes.setdefault(route.path, {})[route.method] = route
-        self._real_paths = {path.lower(): path for path in self._routes if not path.endswith("*")}
+        self._real_paths = {normpath(path): path for path in self._routes if not path.endswith("*")}
         self.logger = logger
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = closed
-        self.server = HTTPServer(
+        self.server = FirstLineServer(
             self,
             ssl_options=tls,
             max_body_size=_ANY_BODY_SIZE,
@@ -186,23 +179,23 @@ class Api(HTTPServerConnectionDelegate):
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def find(self, method: str, path: str) -> tuple[Route, str] | _Answer:
+    def find(self, method: str, path: str) -> tuple[Route, str] | Answer:
         """The route and the text for its `*`, or the answer when there is none (nsqd-http 1.2)."""
         if self._closed is not None:
-            return _Answer(403, self._closed(), JSON)
+            return Answer(403, self._closed(), JSON, is_v1=True)
         methods, segment = self._match(path)
         route = methods.get(method)
         if route is not None:
             return route, segment
         allowed = {"Allow": ", ".join(sorted([*methods, "OPTIONS"]))}
         if methods and method == "OPTIONS":
-            return _Answer(200, headers=allowed)
+            return Answer(200, headers=allowed)
         if methods:
-            return _error(405, "METHOD_NOT_ALLOWED", headers=allowed)
+            return error(405, "METHOD_NOT_ALLOWED", headers=allowed)
         real_path = self._real_paths.get(normpath("/" + path.lstrip("/")).lower())
         if real_path is not None and method in self._routes[real_path]:
-            return _Answer(301 if method == "GET" else 307, headers={"Location": real_path})
-        return _error(404, "NOT_FOUND")
+            return Answer(301 if method == "GET" else 307, headers={"Location": real_path})
+        return error(404, "NOT_FOUND")
 
     def _match(self, path: str) -> tuple[dict[str, Route], str]:
         if path in self._routes:
@@ -223,7 +216,7 @@ class _Exchange(HTTPMessageDelegate):
         self._keep = 0  # bytes of body the route wants at most
         self._take = 0  # bytes of body that are read before the client is refused
         self._answered = False
-        self._found: tuple[Route, str] | _Answer = _Answer(404)
+        self._found: tuple[Route, str] | Answer = Answer(404)
         self._call = Call("", "", "", HTTPHeaders())
 
     def headers_received(
@@ -232,7 +225,7 @@ class _Exchange(HTTPMessageDelegate):
         assert isinstance(start_line, RequestStartLine)
         path, _, query = start_line.path.partition("?")
         self._found = self._api.find(start_line.method, path)
-        segment = "" if isinstance(self._found, _Answer) else self._found[1]
+        segment = "" if isinstance(self._found, Answer) else self._found[1]
         self._call = Call(start_line.method, path, query, headers, segment=segment)
         self._keep, self._take = self._body_limits()
         if _content_length(headers) > self._take:
@@ -258,7 +251,7 @@ class _Exchange(HTTPMessageDelegate):
 
     def _body_limits(self) -> tuple[int, int]:
         """How many bytes of body are kept, and how many are read."""
-        if isinstance(self._found, _Answer):
+        if isinstance(self._found, Answer):
             return 0, _DISCARD_LIMIT
         max_body = self._found[0].max_body
         return (0, _ANY_BODY_SIZE) if max_body is None else (max_body, max_body + _DISCARD_LIMIT)
@@ -267,17 +260,18 @@ class _Exchange(HTTPMessageDelegate):
         """Answer before the body is read; tornado then closes the connection after the answer."""
         if self._answered:
             return
-        if isinstance(self._found, _Answer):
-            self._send(self._found, plain=False)
+        if isinstance(self._found, Answer):
+            self._send(self._found)
         else:
             route = self._found[0]
-            self._send(_error(413, route.too_big, route.plain), route.plain)
+            self._send(error(413, route.too_big, route.style(self._call.headers)))
 
     async def _answer(self) -> None:
-        if isinstance(self._found, _Answer):
-            self._send(self._found, plain=False)
+        if isinstance(self._found, Answer):
+            self._send(self._found)
             return
         route = self._found[0]
+        style = route.style(self._call.headers)
         try:
             if route.max_body is not None and self._received > route.max_body:
                 raise ApiError(413, route.too_big)
@@ -288,13 +282,13 @@ class _Exchange(HTTPMessageDelegate):
             if isinstance(result, TakeOver):
                 self._hand_over(result)
                 return
-            answer = _success(result)
-        except ApiError as error:
-            answer = _error(error.status, error.code, route.plain)
+            answer = success(result, style)
+        except ApiError as refusal:
+            answer = error(refusal.status, refusal.code, style)
         except Exception:
             self._api.logger.exception("HTTP handler of %s %s failed", self._call.method, self._call.path)
-            answer = _error(500, "INTERNAL_ERROR", route.plain)
-        self._send(answer, route.plain)
+            answer = error(500, "INTERNAL_ERROR", style)
+        self._send(answer)
 
     def _hand_over(self, result: TakeOver) -> None:
         if self._answered:
@@ -304,7 +298,7 @@ class _Exchange(HTTPMessageDelegate):
         self._log(200)
         result.begin(self._connection.detach())
 
-    def _send(self, answer: _Answer, plain: bool) -> None:
+    def _send(self, answer: Answer) -> None:
         if self._answered:
             return
         self._answered = True
@@ -314,8 +308,7 @@ class _Exchange(HTTPMessageDelegate):
         headers.update(answer.headers)
         if answer.content_type is not None:
             headers["Content-Type"] = answer.content_type
-        # Redirects and OPTIONS come from the originals' router, not from the API (nsqd-http 1.2).
-        if not plain and not (answer.headers and answer.status < 400):
+        if answer.is_v1:
             headers["X-NSQ-Content-Type"] = "nsq; version=1.0"
         if "Location" in headers and self._call.query_string:
             headers["Location"] += "?" + quote(self._call.query_string, safe="=&%+;:@/?!$'()*,~-._")
@@ -343,19 +336,3 @@ def _content_length(headers: HTTPHeaders) -> int:
     """The announced size; 0 when there is none or it is malformed, which tornado answers by itself."""
     announced = headers.get("Content-Length", "")
     return int(announced) if announced.isascii() and announced.isdigit() and len(announced) < 20 else 0
-
-
-def _success(result: object) -> _Answer:
-    if result is None:
-        return _Answer(200)
-    if isinstance(result, str):
-        return _Answer(200, result.encode("utf-8", "replace"), TEXT if result else None)
-    if isinstance(result, bytes):
-        return _Answer(200, result, TEXT)
-    return _Answer(200, encode_json(result), JSON)
-
-
-def _error(status: int, code: str, plain: bool = False, headers: Mapping[str, str] | None = None) -> _Answer:
-    if plain:
-        return _Answer(status, code.encode(), TEXT, headers or {})
-    return _Answer(status, encode_json({"message": code}), JSON, headers or {})

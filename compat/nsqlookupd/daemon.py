@@ -8,7 +8,8 @@ import socket
 import time
 from types import TracebackType
 
-from compat.http_api import Api, encode_json
+from compat.http_answers import encode_json
+from compat.http_api import Api
 from compat.nsqlookupd.http import routes
 from compat.nsqlookupd.options import NsqlookupdOptions
 from compat.nsqlookupd.registry import Registry

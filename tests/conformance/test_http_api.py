@@ -11,7 +11,7 @@ import pytest
 from harness.daemons import Daemon
 from harness.http import Answer, announce, call, channel_stats, get, post, stats
 from harness.polling import eventually
-from harness.wire import Wire, mpub_body
+from harness.wire import Socket, Wire, mpub_body
 
 MAX_MESSAGE = 1024 * 1024
 MAX_BODY = 5 * 1024 * 1024
@@ -306,6 +306,25 @@ def test_c_http_26_ephemeral_names(broker: Daemon, fresh: str) -> None:
     ):
         assert_answer(post(broker.http_address, path), 200, "")
     eventually(lambda: stats(broker.http_address, f"&topic={name}")["topics"] is None)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [b"  V2IDENTIFY\n\x00\x00\x00\x02{}", b"PUB topic\n", b"GET /ping\r\n", b"\r\nGET /ping HTTP/1.1\r\n"],
+)
+def test_what_is_no_http_is_told_at_its_first_line(broker: Daemon, sent: bytes) -> None:
+    wrong = Socket(broker.http_address)
+    wrong.send(sent)
+    assert wrong.remainder().startswith(b"HTTP/1.1 ")
+    wrong.close()
+
+
+def test_a_head_may_come_in_pieces(broker: Daemon) -> None:
+    slow = Socket(broker.http_address)
+    for piece in b"GET /pi", b"ng HTTP/1.1\r", b"\nHost: x\r\nConnection: close\r", b"\n\r\n":
+        slow.send(piece)
+    assert slow.remainder().startswith(b"HTTP/1.1 200 OK\r\n")
+    slow.close()
 
 
 def test_c_http_28_empty(broker: Daemon, wire: Wire, topic: str) -> None:

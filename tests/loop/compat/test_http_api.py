@@ -37,7 +37,11 @@ ROUTES = [
     Route("POST", "/nothing", lambda call: None),
     Route("POST", "/pub", lambda call: str(len(call.body)), max_body=10, too_big="MSG_TOO_BIG"),
     Route("GET", "/config/*", lambda call: call.segment),
+    Route("GET", "/old", later, legacy=True),
+    Route("POST", "/old", lambda call: str(len(call.body)) if call.body else None, max_body=3, legacy=True),
 ]
+
+V1 = {"Accept": "application/vnd.nsq; version=1.0"}
 
 
 @pytest.fixture
@@ -131,3 +135,35 @@ async def test_an_unwanted_body_of_any_size_is_thrown_away(ask: Ask) -> None:
 async def test_a_body_announced_far_too_big_is_refused_unread(ask: Ask) -> None:
     answer = await ask("POST", "/pub", None, **{"Content-Length": "99999999999"})
     assert (answer.status, answer.message) == (413, "MSG_TOO_BIG")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "expected"),
+    [
+        (
+            "GET",
+            "/old?topic=t",
+            None,
+            200,
+            '200,"status_txt":"OK","data":{"topic":"t","text":"\\u003cé\\u003e"}',
+        ),
+        ("GET", "/old", None, 500, '500,"status_txt":"MISSING_ARG_TOPIC","data":null'),
+        ("POST", "/old", b"", 200, '200,"status_txt":"OK","data":null'),
+        ("POST", "/old", b"abcd", 500, '500,"status_txt":"BODY_TOO_BIG","data":null'),
+    ],
+)
+async def test_clients_of_before_1_0_get_wrapped_answers(
+    ask: Ask, method: str, path: str, body: bytes | None, status: int, expected: str
+) -> None:
+    answer = await ask(method, path, body)
+    assert (answer.status, answer.body.decode()) == (status, f'{{"status_code":{expected}}}')
+    assert answer.headers["content-type"] == "application/json; charset=utf-8"
+    assert "x-nsq-content-type" not in answer.headers
+
+
+async def test_before_1_0_text_is_bare_and_the_accept_header_asks_for_1_0(ask: Ask) -> None:
+    answer = await ask("POST", "/old", b"abc")
+    assert (answer.status, answer.body) == (200, b"3")
+    answer = await ask("GET", "/old", **V1)
+    assert (answer.status, answer.message) == (400, "MISSING_ARG_TOPIC")
+    assert answer.headers["x-nsq-content-type"] == "nsq; version=1.0"
