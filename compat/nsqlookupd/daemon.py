@@ -12,8 +12,9 @@ from compat.http_answers import encode_json
 from compat.http_api import Api
 from compat.nsqlookupd.http import routes
 from compat.nsqlookupd.options import NsqlookupdOptions
-from compat.nsqlookupd.registry import Registry
 from compat.nsqlookupd.tcp import PeerConnection
+from compat.nsqlookupd.topology import Topology
+from compat.nsqlookupd.topology_registry import WatchedRegistry
 from compat.version import NSQ_VERSION
 from nsqgw.errors import NSQError
 from nsqgw.service.listen import bound_address, listen
@@ -31,11 +32,14 @@ class Nsqlookupd:
 
     def __init__(self, options: NsqlookupdOptions | None = None) -> None:
         self.options = options or NsqlookupdOptions()
-        self.registry = Registry(self.options.inactive_producer_timeout, self.options.tombstone_lifetime)
+        self.registry = WatchedRegistry(
+            self.options.inactive_producer_timeout, self.options.tombstone_lifetime
+        )
         self.connections: set[PeerConnection] = set()
         self.tcp_address = ""
         self.http_address = ""
         self.now = time.monotonic
+        self.topology = Topology(self.registry, self.now)
         self._servers: list[asyncio.AbstractServer] = []
         self._api: Api | None = None
         self._all_left = asyncio.Event()
@@ -50,6 +54,7 @@ class Nsqlookupd:
 
     async def stop(self) -> None:
         """Close the ports and all connections."""
+        await self.topology.stop()
         for server in self._servers:
             server.close()
         self._servers.clear()
@@ -100,7 +105,11 @@ class Nsqlookupd:
         self.tcp_address = bound_address(sockets)
         logger.info("TCP: listening on %s", self.tcp_address)
         sockets = listen(self.options.http_address)
-        self._api = Api(routes(self), logger)
+        self._api = Api([*routes(self), *self.topology.routes()], logger)
         self._api.server.add_sockets(sockets)
         self.http_address = bound_address(sockets)
         logger.info("HTTP: listening on %s", self.http_address)
+        if self.options.topology_topic:
+            self.topology.publish(
+                self.options.topology_topic, self.options.topology_nsqd_tcp_addresses, self.http_address
+            )

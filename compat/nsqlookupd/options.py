@@ -6,6 +6,7 @@ import socket
 from dataclasses import dataclass, field
 
 from nsqgw.errors import ConfigError
+from nsqgw.protocol.names import check_topic
 from nsqgw.service.settings import parse_address
 
 
@@ -18,6 +19,9 @@ class NsqlookupdOptions:
     broadcast_address          told to nsqds, who must be able to resolve it
     inactive_producer_timeout  an nsqd that did not ping for so long is hidden
     tombstone_lifetime         how long a tombstone hides an nsqd for a topic
+    legacy_http                whether HTTP clients of before NSQ 1.0 are served, too
+    topology_topic             changes of the cluster are published there; empty for nowhere
+    topology_nsqd_tcp_addresses  on which nsqds; by default one of those registered
     """
 
     tcp_address: str = "0.0.0.0:4160"
@@ -25,10 +29,19 @@ class NsqlookupdOptions:
     broadcast_address: str = field(default_factory=socket.gethostname)
     inactive_producer_timeout: float = 300.0
     tombstone_lifetime: float = 45.0
+    legacy_http: bool = False
+    topology_topic: str = ""
+    topology_nsqd_tcp_addresses: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         parse_address(self.tcp_address)
         parse_address(self.http_address)
+        for address in self.topology_nsqd_tcp_addresses:
+            parse_address(address)
+        if self.topology_topic:
+            check_topic(self.topology_topic)
+        elif self.topology_nsqd_tcp_addresses:
+            raise ConfigError("topology_nsqd_tcp_addresses is of no use without topology_topic")
         for name in ("inactive_producer_timeout", "tombstone_lifetime"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} = {getattr(self, name)!r}: it must not be negative")

@@ -17,7 +17,7 @@ from gateways.cli.go_flags import (
     duration_option,
     version_option,
 )
-from gateways.cli.options import ADDRESS
+from gateways.cli.options import ADDRESS, OPTIONAL_TOPIC
 
 
 @click.command(cls=GoCommand, name="nsqlookupd", context_settings={"help_option_names": ["-h", "--help"]})
@@ -40,6 +40,20 @@ from gateways.cli.options import ADDRESS
 )
 @duration_option("--inactive-producer-timeout", "5m0s", "An nsqd that did not ping for so long is hidden.")
 @duration_option("--tombstone-lifetime", "45s", "How long a tombstone hides an nsqd for a topic.")
+@boolean_option("--legacy-http", False, "Serve HTTP clients of before NSQ 1.0, too: wrapped answers.")
+@click.option(
+    "--topology-topic",
+    type=OPTIONAL_TOPIC,
+    default="",
+    help="Publish what changes in the cluster to this topic, as JSON events.",
+)
+@click.option(
+    "--topology-nsqd-tcp-address",
+    "topology_nsqds",
+    type=ADDRESS,
+    multiple=True,
+    help="An nsqd to publish it on; repeatable; by default one of those registered.",
+)
 @admin_options
 def command(
     log_level: str,
@@ -50,6 +64,9 @@ def command(
     broadcast_address: str,
     inactive_producer_timeout: float,
     tombstone_lifetime: float,
+    legacy_http: bool,
+    topology_topic: str,
+    topology_nsqds: tuple[str, ...],
     admin_address: str,
     allow_hosts: tuple[str, ...],
 ) -> int:
@@ -57,12 +74,17 @@ def command(
 
     Flags take one or two dashes, and their value after `=` or as the next argument.
     """
+    if topology_nsqds and not topology_topic:
+        raise click.UsageError("--topology-nsqd-tcp-address needs --topology-topic")
     options = NsqlookupdOptions(
         tcp_address=tcp_address,
         http_address=http_address,
         broadcast_address=broadcast_address,
         inactive_producer_timeout=inactive_producer_timeout,
         tombstone_lifetime=tombstone_lifetime,
+        legacy_http=legacy_http,
+        topology_topic=topology_topic,
+        topology_nsqd_tcp_addresses=topology_nsqds,
     )
     return run_daemon(
         "nsqgw nsqlookupd",

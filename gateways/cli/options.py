@@ -48,6 +48,7 @@ LOOKUP_ADDRESS = Parsed("host:port or URL", _checked_lookup_address)
 DURATION = Parsed("duration", parse_duration)
 SIZE = Parsed("size", parse_size)
 TOPIC = Parsed("topic", check_topic)
+OPTIONAL_TOPIC = Parsed("topic", lambda text: text and check_topic(text))
 CHANNEL = Parsed("channel", check_channel)
 
 

@@ -37,7 +37,8 @@ from nsqgw.instrument import (
 )
 from nsqgw.lookup.client import all_topics, lookup_address, who_has
 from nsqgw.lookup.discovery import Discovery, OnFound
-from nsqgw.lookup.feed import TopologyFeed
+from nsqgw.lookup.feed import JoinedFeeds, TopologyFeed, Unfollow
+from nsqgw.lookup.feed_stream import stream_of
 from nsqgw.lookup.sources import Sources, discovery_for
 from nsqgw.message import Message
 from nsqgw.protocol.names import check_channel
@@ -58,11 +59,13 @@ class Consumer:
     `failure_rules` says so, is given up: it goes to `dead_letter_topic` or to `on_giving_up`, a handler
     like any other. Without either there is no giving up: nothing is dropped silently.
 
-    The nsqds are those given by address and those the nsqlookupds know for the topic, or a
-    `topology_feed` tells of; an `address_map` says how to reach what they advertise. All other
-    settings are fields of `ConsumerConfig`, given as `config` or one by one. `on_fact` is called with
-    what happens (see `nsqgw.instrument`); by default facts are logged. Wrong arguments raise
-    ConfigError; an nsqd that is away raises nothing, it is tried again.
+    The nsqds are those given by address and those the nsqlookupds know for the topic; an `address_map`
+    says how to reach what they advertise. New ones are heard of at the next poll, or at once from
+    `topology_http_addresses`, the event streams of our nsqlookupds or of `nsqgw topology`, or from a
+    `topology_feed` that the caller keeps. All other settings are fields of `ConsumerConfig`, given as
+    `config` or one by one. `on_fact` is called with what happens (see `nsqgw.instrument`); by default
+    facts are logged. Wrong arguments raise ConfigError; an nsqd that is away raises nothing, it is tried
+    again.
     """
 
     def __init__(
@@ -76,8 +79,9 @@ class Consumer:
         failure_rules: FailureRules | None = None,
         nsqd_tcp_addresses: Iterable[str] = (),
         lookupd_http_addresses: Iterable[str] = (),
-        address_map: Mapping[str, str] | None = None,
+        topology_http_addresses: Iterable[str] = (),
         topology_feed: TopologyFeed | None = None,
+        address_map: Mapping[str, str] | None = None,
         config: ConsumerConfig | None = None,
         on_fact: OnFact = to_logging,
         **options: Any,
@@ -92,17 +96,20 @@ class Consumer:
             parse_address(address)
         for address in self._lookupds:
             lookup_address(address)
-        if not self._nsqds and not self._lookupds:
+        streams = address_list("topology_http_addresses", topology_http_addresses)
+        if not self._nsqds and not self._lookupds and topology_feed is None:
             raise ConfigError("no source given: set nsqd_tcp_addresses or lookupd_http_addresses")
         if self._patterns and not self._lookupds:
             raise ConfigError(
                 f"topic {self._patterns[0]!r} is a pattern: set lookupd_http_addresses to resolve it"
             )
         self._address_map = AddressMap(address_map)
-        self._feed = topology_feed
         self._handlers = Handlers(handler, batch_handler, on_giving_up, failure_rules or {})
         self._handlers.check(self.config)
         self._on_fact = guarded(on_fact)
+        self._stream = stream_of(streams, self.config, self._on_fact)
+        self._feed = JoinedFeeds(self._stream, *([topology_feed] if topology_feed is not None else []))
+        self._unfollow: list[Unfollow] = []
         self._totals = Totals()
         self._figures = threading.Lock()
         self._started = False
@@ -124,6 +131,9 @@ class Consumer:
         self._topics = Topics(self._names, self._patterns, self._make_sources, self._watch_topics)
         self._tend_timer: asyncio.TimerHandle | None = None
         self._topics.start()
+        if self._patterns:
+            self._unfollow.append(self._feed.follow_topics(self._topics.seen))
+        self._stream.start()
 
     async def stop(self, timeout: float | None = None) -> None:
         """Stop receiving, let what is being handled finish, give back the rest, disconnect.
@@ -285,7 +295,7 @@ class Consumer:
             partial(self._serve, topic),
             self._on_fact,
             address_map=self._address_map,
-            follow=partial(self._feed.follow, topic) if self._feed is not None else None,
+            follow=partial(self._feed.follow, topic),
         )
 
     def _watch_topics(self, seen: OnFound) -> Discovery:
@@ -322,7 +332,9 @@ class Consumer:
         self._flow.close()
         for subscription in subscriptions:
             subscription.stop_receiving()
-        await self._topics.stop_connecting()
+        for unfollow in self._unfollow:
+            unfollow()
+        await asyncio.gather(self._stream.stop(), self._topics.stop_connecting())
         for message in self._handover.take_unhandled():
             if not message.answered:
                 message.requeue(0.0, backoff=False)

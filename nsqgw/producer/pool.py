@@ -13,6 +13,7 @@ from nsqgw.connection.replies import Requester
 from nsqgw.errors import Closed, NSQError
 from nsqgw.instrument import Connected, Disconnected, OnFact
 from nsqgw.lookup.client import all_nsqds
+from nsqgw.lookup.feed import TopologyFeed
 from nsqgw.lookup.sources import Sources
 from nsqgw.producer.keys import owner
 
@@ -45,6 +46,7 @@ class Pool:
         self,
         nsqds: Iterable[str],
         lookupds: Iterable[str],
+        feed: TopologyFeed,
         address_map: AddressMap,
         requester: Requester,
         on_connected: Callable[[], None],
@@ -53,7 +55,14 @@ class Pool:
         self._requester = requester
         self._on_connected = on_connected
         self._sources = Sources(
-            all_nsqds(), nsqds, lookupds, self._config, self._serve, self._on_fact, address_map=address_map
+            all_nsqds(),
+            nsqds,
+            lookupds,
+            self._config,
+            self._serve,
+            self._on_fact,
+            address_map=address_map,
+            follow=feed.follow_nsqds,
         )
         self._sources.start()
 

@@ -27,6 +27,8 @@ from nsqgw.errors import (
 )
 from nsqgw.instrument import OnFact, guarded, to_logging
 from nsqgw.lookup.client import lookup_address
+from nsqgw.lookup.feed import JoinedFeeds, TopologyFeed
+from nsqgw.lookup.feed_stream import stream_of
 from nsqgw.producer.merge import Merger
 from nsqgw.producer.outbox import Outbox
 from nsqgw.producer.pool import Pool
@@ -61,8 +63,9 @@ class Producer:
     turn leave in one write; without a connection they wait for one.
 
     The nsqds are those given by address and all that the nsqlookupds know, asked again and again; an
-    `address_map` says how to reach what they advertise. One that nsqlookupd names no more is used as long as
-    its connection lives. Settings are fields of `ProducerConfig`, given as `config` or one by one.
+    `address_map` says how to reach what they advertise. New ones are heard of at once from
+    `topology_http_addresses` or a `topology_feed`, as consumers do. One that nsqlookupd names no more is used
+    as long as its connection lives. Settings are fields of `ProducerConfig`, given as `config` or one by one.
     """
 
     def __init__(
@@ -70,6 +73,8 @@ class Producer:
         nsqd_tcp_addresses: Iterable[str] = (),
         *,
         lookupd_http_addresses: Iterable[str] = (),
+        topology_http_addresses: Iterable[str] = (),
+        topology_feed: TopologyFeed | None = None,
         address_map: Mapping[str, str] | None = None,
         config: ProducerConfig | None = None,
         on_fact: OnFact = to_logging,
@@ -82,12 +87,15 @@ class Producer:
             parse_address(address)
         for address in self._lookupds:
             lookup_address(address)
-        if not self._addresses and not self._lookupds:
+        streams = address_list("topology_http_addresses", topology_http_addresses)
+        if not self._addresses and not self._lookupds and topology_feed is None:
             raise ConfigError(
                 "nsqd_tcp_addresses is empty: name at least one nsqd, or lookupd_http_addresses"
             )
         self._address_map = AddressMap(address_map)
         self._on_fact = guarded(on_fact)
+        self._stream = stream_of(streams, self.config, self._on_fact)
+        self._feed = JoinedFeeds(self._stream, *([topology_feed] if topology_feed is not None else []))
         self._max_message_size = self.config.max_message_size
         self._window = Window(self.config.max_outstanding, self.config.max_outstanding_bytes)
         self._enter = self._window.try_enter
@@ -106,7 +114,9 @@ class Producer:
         if self._started:
             raise Closed("a producer can be started once; make a new one")
         self._started = True
-        self._pool.start(self._addresses, self._lookupds, self._address_map, self._outbox, self._outbox.send)
+        sources = (self._addresses, self._lookupds, self._feed, self._address_map)
+        self._pool.start(*sources, self._outbox, self._outbox.send)
+        self._stream.start()
         self._pick = self._pool.pick
         if self.config.merge:
             self._merger = Merger(self._publish_batch, self.config.max_batch_size)
@@ -134,7 +144,7 @@ class Producer:
                 await within(seconds, self._window.wait_empty())
         finally:
             self._outbox.close()
-            await self._pool.close()
+            await asyncio.gather(self._stream.stop(), self._pool.close())
             self._stopped.set()
 
     async def wait_connected(self, timeout: float | None = None) -> None:
