@@ -98,7 +98,7 @@ class Faults:
         return self._add(Fault(Kind.DROP, _known(command), _count(nth)))
 
     def delay(self, command: str, seconds: float, nth: int | None = None) -> Fault:
-        """Do it `seconds` later, by `nsqd.clock`; what comes behind it on the connection waits, too."""
+        """Take `seconds` to do it, by `nsqd.clock`; what comes behind it on the connection waits, too."""
         if command == "IDENTIFY":
             raise ConfigError(
                 "IDENTIFY cannot be delayed: it changes how all that follows is read; delay SUB"

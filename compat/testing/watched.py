@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Iterable, Iterator, Sequence
 from typing import Any, ClassVar
 
 from compat.nsqd.broker import Nsqd
@@ -21,7 +21,6 @@ from compat.nsqd.tcp import ClientConnection
 from compat.testing.clock import TurningClock
 from compat.testing.faults import Faults, Kind, Verdict
 from compat.testing.records import ChannelRecord, Records, Seen
-from nsqgw.errors import ServerError
 from nsqgw.protocol.commands import Auth, Cls, Dpub, Fins, Mpub, Nop, Pubs, Rdy, Req, Sub, Touch
 from nsqgw.protocol.negotiation import Negotiation
 from nsqgw.protocol.server import Request
@@ -47,70 +46,57 @@ class WatchedClient(Client):
 
     def __init__(self, nsqd: WatchedNsqd, *others: Any) -> None:
         super().__init__(nsqd, *others)
-        self.refuse: Callable[[ServerError], None] = lambda error: None
         self._broker = nsqd
-        self._held: deque[tuple[float, Request, Verdict]] = deque()
-        self._timer: asyncio.TimerHandle | None = None
+        self._run: deque[Request] = deque()
         self._cut = False
         self._in_flight: dict[bytes, Message] = {}
         self._to_come_again: set[bytes] = set()
 
-    def handle(self, requests: Iterable[Request]) -> None:
-        for request in requests:
-            for single in _singles(request):
-                self._arrived(single)
+    def handle(self, requests: Iterable[Request]) -> Awaitable[None] | None:
+        requests = iter(requests)
+        while True:
+            while self._run:
+                if (waiting := self._arrived(self._run.popleft())) is not None:
+                    return waiting
+            request = next(requests, None)
+            if request is None:
+                return None
+            self._run.extend(_singles(request))
 
-    def leave(self) -> None:
-        self._stop()
-        super().leave()
-
-    def _arrived(self, request: Request) -> None:
+    def _arrived(self, request: Request) -> Awaitable[None] | None:
         verdict = self._broker.faults.judge(_NAMES[type(request)])
-        if verdict.delay or self._held:
-            due = asyncio.get_running_loop().time() + verdict.delay
-            self._held.append((max(due, self._held[-1][0]) if self._held else due, request, verdict))
-            self._await_next()
-        else:
-            self._carry_out(request, verdict)
+        return self._later(request, verdict) if verdict.delay else self._carry_out(request, verdict)
 
-    def _await_next(self) -> None:
-        if self._timer is None and self._held:
-            self._timer = asyncio.get_running_loop().call_at(self._held[0][0], self._go_on)
+    async def _later(self, request: Request, verdict: Verdict) -> None:
+        await asyncio.sleep(verdict.delay)
+        waiting = self._carry_out(request, verdict)
+        if waiting is not None:
+            await waiting
 
-    def _go_on(self) -> None:
-        self._timer = None
-        _, request, verdict = self._held.popleft()
-        try:
-            self._carry_out(request, verdict)
-        except ServerError as error:
-            self._stop()
-            self.refuse(error)
-            return
-        self._flush()
-        self._await_next()
-
-    def _carry_out(self, request: Request, verdict: Verdict) -> None:
+    def _carry_out(self, request: Request, verdict: Verdict) -> Awaitable[None] | None:
         if self._cut:
-            return
+            return None
         fault = verdict.fault
         if fault is None:
-            self._do(request)
-        elif fault.kind is Kind.DISCONNECT:
+            return self._do(request)
+        if fault.kind is Kind.DISCONNECT:
             self._disconnect()
         elif fault.error is not None:
             if fault.error.fatal:
                 raise fault.error
             self.protocol.send_error(fault.error)
+        return None
 
-    def _do(self, request: Request) -> None:
+    def _do(self, request: Request) -> Awaitable[None] | None:
         if isinstance(request, Fins):
             self._finish(request)
         elif isinstance(request, Req):
             self._requeue(request)
         elif isinstance(request, Touch):
-            self._record_touch(request)
+            self._touch_message(request)
         else:
-            super().handle((request,))
+            return super().handle((request,))
+        return None
 
     def _finish(self, fins: Fins) -> None:
         (message_id,) = fins.message_ids
@@ -135,7 +121,7 @@ class WatchedClient(Client):
             self._record.requeued.append(self._seen(req.message_id, req.delay_ms / 1000))
             del self._in_flight[req.message_id]
 
-    def _record_touch(self, touch: Touch) -> None:
+    def _touch_message(self, touch: Touch) -> None:
         assert self.channel is not None  # the session admits it only after SUB
         try:
             self.channel.touch(touch.message_id, self.consumer, self._broker.now())
@@ -172,15 +158,9 @@ class WatchedClient(Client):
         return Seen(message.body, message.attempts, delay)
 
     def _disconnect(self) -> None:
-        self._stop()
+        self._cut = True
         self.consumer.rdy = 0
         self.consumer.close()
-
-    def _stop(self) -> None:
-        self._cut = True
-        self._held.clear()
-        if self._timer is not None:
-            self._timer.cancel()
 
     @property
     def _record(self) -> ChannelRecord:
@@ -192,12 +172,7 @@ class WatchedConnection(ClientConnection):
     """A connection whose client is watched; while the clock is turned its silence is not judged."""
 
     client_class: ClassVar[type[Client]] = WatchedClient
-    client: WatchedClient
     _nsqd: WatchedNsqd
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        self.client.refuse = self._refuse
 
     def silent_since(self, moment: float) -> bool:
         """Whether no command came since the loop's clock read `moment`."""
@@ -241,6 +216,7 @@ class WatchedNsqd(Nsqd):
         all_due: asyncio.Future[None] = loop.create_future()
         loop.call_at(self._leapt_to, all_due.set_result, None)
         await all_due
+        await asyncio.sleep(0)  # for whoever slept until this very moment
         self.scan()
         self.settle()
 

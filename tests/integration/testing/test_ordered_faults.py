@@ -65,9 +65,10 @@ def test_a_delay_goes_by_the_clock_and_keeps_the_order(watched: Any, connect: An
     client.publish(b"orders", b"one")
     client.publish(b"orders", b"two")
     client.send(b"SUB orders billing\n")
-    eventually(lambda: fault.seen == 2, what="both commands to arrive")
+    eventually(lambda: fault.struck, what="the first command to arrive")
     assert watched.topic("orders").published == []
     watched.clock.advance(10)
+    assert watched.topic("orders").published[:1] == [b"one"]
     assert [client.read() for _ in range(3)] == [b"OK"] * 3
     assert watched.topic("orders").published == [b"one", b"two"]
 
@@ -79,6 +80,16 @@ def test_delay_and_error_add_up(watched: Any, connect: Any) -> None:
     client.send(b"SUB orders billing\n")
     assert client.read() == b"E_SUB_FAILED SUB failed on purpose"
     assert client.read() == b""
+
+
+def test_every_command_of_a_run_is_delayed(watched: Any, connect: Any) -> None:
+    fault = watched.faults.delay("FIN", 0.01)
+    client = connect()
+    client.subscribe()
+    watched.publish("orders", *(b"%d" % number for number in range(5)))
+    client.send(*(b"FIN " + client.read_message()[0] + b"\n" for _ in range(5)), b"NOP\n")
+    watched.topic("orders").channel("billing").assert_finished(5)
+    assert fault.struck == 5
 
 
 def test_disconnected_after_so_many_messages(watched: Any, connect: Any) -> None:
