@@ -11,8 +11,10 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from compat.debug import debug_routes, free_memory, set_block_rate
 from compat.go_logs import LOG_LEVELS
 from compat.http_api import Api, ApiError, Call, Route
+from compat.http_legacy import Legacy, with_legacy
 from compat.nsqd.options import config_values
 from compat.nsqd.stats import HEALTHY, StatsQuery, stats_document
 from compat.nsqd.stats_text import stats_text
@@ -30,6 +32,17 @@ if TYPE_CHECKING:
     from compat.nsqd.topic import Topic
 
 logger = logging.getLogger(__name__)
+
+LEGACY = Legacy(
+    answered=("/info", "/stats", "/pub", "/mpub"),
+    renamed={"/put": "/pub", "/mput": "/mpub"}
+    | {
+        f"/{action}_{of}": f"/{of}/{action}"
+        for of in ("topic", "channel")
+        for action in ("create", "delete", "empty", "pause", "unpause")
+    },
+)
+"""What nsqd served before 1.0 (nsqd-http section 10)."""
 
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 _SIGNED = re.compile(r"[+-]?[0-9]+", re.ASCII)
@@ -73,12 +86,15 @@ class HttpPort:
             Route("POST", "/topic/create", self._create_topic),
             Route("POST", "/topic/empty", self._empty_topic),
             Route("POST", "/channel/create", self._create_channel),
+            Route("PUT", "/debug/setblockrate", set_block_rate, plain=True),
+            Route("POST", "/debug/freememory", free_memory, plain=True),
+            *debug_routes(),
         ]
         for name, act in self._topic_actions().items():
             routes.append(Route("POST", f"/topic/{name}", self._on_topic(act)))
         for name, do in self._channel_actions().items():
             routes.append(Route("POST", f"/channel/{name}", self._on_channel(do)))
-        return routes
+        return with_legacy(routes, LEGACY) if self._nsqd.options.legacy_http else routes
 
     def _topic_actions(self) -> dict[str, Callable[[Topic], None]]:
         return {
@@ -141,7 +157,9 @@ class HttpPort:
 
     async def _mpub(self, call: Call) -> str:
         topic = self._nsqd.topic(_topic_name(call))
-        binary = "binary" in call.query and _BOOLEANS.get(call.query["binary"], True)
+        # Before 1.0 any value was binary, even `false`.
+        words = {} if call.path == "/mput" else _BOOLEANS
+        binary = "binary" in call.query and words.get(call.query["binary"], True)
         bodies = self._binary_batch(call.body) if binary else self._lines(call.body)
         if bodies:
             self._nsqd.publish(topic.name, bodies)

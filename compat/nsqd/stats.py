@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from compat.memory import memory_figures
 from compat.nsqd.latency import quantiles
-from compat.nsqd.memory import memory_figures
 
 if TYPE_CHECKING:
     from compat.nsqd.auth_gate import AuthGate

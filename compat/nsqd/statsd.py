@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from compat.nsqd.memory import MEMORY_KEYS
+from compat.memory import MEMORY_KEYS
 from compat.nsqd.options import NsqdOptions
 from compat.nsqd.stats import Document, StatsQuery, stats_document
 from compat.version import NSQ_VERSION

@@ -10,7 +10,9 @@ import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from compat.debug import debug_routes
 from compat.http_api import ApiError, Call, Route
+from compat.http_legacy import Legacy, with_legacy
 from compat.nsqlookupd.registry import Peer, Producer
 from compat.version import NSQ_VERSION
 from nsqgw.protocol.names import is_valid_name
@@ -20,6 +22,18 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+LEGACY = Legacy(
+    answered=("/info", "/lookup", "/topics", "/channels", "/nodes", "/debug"),
+    renamed={
+        "/create_topic": "/topic/create",
+        "/delete_topic": "/topic/delete",
+        "/create_channel": "/channel/create",
+        "/delete_channel": "/channel/delete",
+        "/tombstone_topic_producer": "/topic/tombstone",
+    },
+)
+"""What nsqlookupd served before 1.0 (nsqlookupd 6.4)."""
+
 _NEVER = -6795364578871345152
 """What Go makes of the zero time in nanoseconds."""
 
@@ -27,7 +41,7 @@ _NEVER = -6795364578871345152
 def routes(lookupd: Nsqlookupd) -> list[Route]:
     """The table of the API."""
     handlers = _Handlers(lookupd)
-    return [
+    table = [
         Route("GET", "/ping", lambda call: "OK", plain=True),
         Route("GET", "/info", lambda call: {"version": NSQ_VERSION}),
         Route("GET", "/lookup", handlers.lookup),
@@ -40,7 +54,9 @@ def routes(lookupd: Nsqlookupd) -> list[Route]:
         Route("POST", "/channel/create", handlers.create_channel),
         Route("POST", "/channel/delete", handlers.delete_channel),
         Route("GET", "/debug", handlers.debug),
+        *debug_routes(),
     ]
+    return with_legacy(table, LEGACY) if lookupd.options.legacy_http else table
 
 
 class _Handlers:

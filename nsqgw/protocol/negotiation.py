@@ -17,6 +17,8 @@ _MIN_OUTPUT_BUFFER_SIZE = 64
 _MAX_SAMPLE_RATE = 99
 _OFF = -1
 _DEFAULT = 0
+_OLDER_NAMES = {"short_id": "client_id", "long_id": "hostname"}
+"""What clients of before 1.0 call themselves by."""
 _INT64 = range(-(2**63), 2**63)
 
 
@@ -103,7 +105,7 @@ class _Document:
 
     def __init__(self, document: bytes) -> None:
         self.strings = dict.fromkeys(
-            ("client_id", "hostname", "user_agent", "topology_region", "topology_zone"), ""
+            ("client_id", "hostname", "user_agent", "topology_region", "topology_zone", *_OLDER_NAMES), ""
         )
         self.flags = dict.fromkeys(("feature_negotiation", "tls_v1", "deflate", "snappy"), False)
         self.integers = dict.fromkeys(
@@ -120,6 +122,9 @@ class _Document:
         for key, value in self._decoded(document).items():
             if value is not None:
                 self._take(key.lower(), value)
+        for older, name in _OLDER_NAMES.items():
+            given = self.strings.pop(older)
+            self.strings[name] = self.strings[name] or given
 
     @staticmethod
     def _decoded(document: bytes) -> Mapping[str, object]:
