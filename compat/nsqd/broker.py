@@ -14,6 +14,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import ClassVar, Protocol
 
+from compat.accepting import stop_accepting
 from compat.go_logs import LOG_LEVELS
 from compat.nsqd.auth import AuthServers
 from compat.nsqd.channel import Channel
@@ -35,9 +36,6 @@ logger = logging.getLogger(__name__)
 
 QUEUE_SCAN_INTERVAL = 0.1
 """Time between two looks at time-outs and deferrals, in seconds; fixed in the original too."""
-
-_ROUNDS_FROM_ACCEPT_TO_PROTOCOL = 3
-"""asyncio takes some rounds of the loop until an accepted connection is known to `joined`."""
 
 
 class Clock(Protocol):
@@ -74,7 +72,7 @@ class Nsqd:
         self.now = clock.monotonic
         self.now_ns = clock.time_ns
         self._turn = Turn(self._after_this_turn, self.now)
-        self._servers: list[asyncio.AbstractServer] = []
+        self._servers: list[asyncio.Server] = []
         self._http = HttpPort(self)
         self._https = HttpPort(self)
         self._starting: dict[Topic, asyncio.Task[None]] = {}
@@ -118,9 +116,7 @@ class Nsqd:
 
     async def stop(self) -> None:
         """Close the ports and all connections. What was queued is gone."""
-        for server in self._servers:
-            server.close()
-        self._servers.clear()
+        await stop_accepting(self._servers)
         if self._scan_timer is not None:
             self._scan_timer.cancel()
         await self._close_clients()
@@ -310,8 +306,6 @@ class Nsqd:
 
     async def _close_clients(self) -> None:
         """End all connections; each gives up on its own when what is queued cannot be written."""
-        for _ in range(_ROUNDS_FROM_ACCEPT_TO_PROTOCOL):
-            await asyncio.sleep(0)
         for client in list(self.clients):
             client.close()
         if self.clients:

@@ -8,6 +8,7 @@ import socket
 import time
 from types import TracebackType
 
+from compat.accepting import stop_accepting
 from compat.http_answers import encode_json
 from compat.http_api import Api
 from compat.nsqlookupd.http import routes
@@ -40,7 +41,7 @@ class Nsqlookupd:
         self.http_address = ""
         self.now = time.monotonic
         self.topology = Topology(self.registry, self.now)
-        self._servers: list[asyncio.AbstractServer] = []
+        self._servers: list[asyncio.Server] = []
         self._api: Api | None = None
         self._all_left = asyncio.Event()
 
@@ -55,9 +56,7 @@ class Nsqlookupd:
     async def stop(self) -> None:
         """Close the ports and all connections."""
         await self.topology.stop()
-        for server in self._servers:
-            server.close()
-        self._servers.clear()
+        await stop_accepting(self._servers)
         for connection in list(self.connections):
             connection.abort()
         if self.connections:
