@@ -19,6 +19,9 @@ class Daemon(Protocol):
     @property
     def http_address(self) -> str: ...
 
+    @property
+    def https_address(self) -> str: ...
+
     def start(self) -> None: ...
 
     def stop(self) -> None:

@@ -14,7 +14,7 @@ import pytest
 from harness.polling import eventually
 
 BIN = Path(__file__).parents[2] / ".cache" / "bin"
-LISTENING = re.compile(r"(TCP|HTTP): listening on (\S+)")
+LISTENING = re.compile(r"(TCP|HTTPS?): listening on (\S+)")
 
 
 def require(program: str) -> Path:
@@ -56,6 +56,8 @@ class RealDaemon:
     def __init__(self, **flags: Any) -> None:
         self.command = self.find_command()
         self.flags: dict[str, Any] = {"tcp_address": "127.0.0.1:0", "http_address": "127.0.0.1:0"} | flags
+        if "tls_cert" in flags:
+            self.flags = {"https_address": "127.0.0.1:0"} | self.flags
         self.home = tempfile.TemporaryDirectory(prefix=f"{self.program}-")
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -66,6 +68,10 @@ class RealDaemon:
     @property
     def http_address(self) -> str:
         return str(self.flags["http_address"])
+
+    @property
+    def https_address(self) -> str:
+        return str(self.flags["https_address"])
 
     @property
     def data_path(self) -> Path:
@@ -99,7 +105,8 @@ class RealDaemon:
         if self.process.poll() is not None:
             raise AssertionError(f"{self.program} ended with {self.process.returncode}:\n{self.log}")
         found = dict(LISTENING.findall(self.log))
-        return found if len(found) == 2 else {}
+        expected = [name for name in ("tcp_address", "http_address", "https_address") if self.flags.get(name)]
+        return found if len(found) == len(expected) else {}
 
     def stop(self) -> None:
         """Ends it abruptly, as a crash does."""

@@ -1,4 +1,4 @@
-"""Where an nsqd may listen, and what of our settings reaches it: with the original."""
+"""Where an nsqd may listen, and what of our settings reaches it: with both kinds."""
 
 from __future__ import annotations
 
@@ -10,26 +10,13 @@ from typing import Any
 import pytest
 
 from compat.threaded import ThreadedNsqd
+from harness.daemons import Daemon
 from harness.http import channel_stats
 from harness.polling import eventually_async
-from harness.real import RealNsqd
 from nsqgw import ConnectionConfig, Consumer, Message, Producer
 
-pytestmark = pytest.mark.real
 
-
-@pytest.fixture
-def start(request: pytest.FixtureRequest) -> Callable[..., RealNsqd]:
-    def start(**flags: Any) -> RealNsqd:
-        daemon = RealNsqd(**flags)
-        request.addfinalizer(daemon.close)
-        daemon.start()
-        return daemon
-
-    return start
-
-
-async def works(address: str, daemon: RealNsqd) -> None:
+async def works(address: str, daemon: Daemon) -> None:
     seen: list[Message] = []
     async with (
         Consumer("t", "ch", seen.append, nsqd_tcp_addresses=[address]) as consumer,
@@ -43,12 +30,12 @@ async def works(address: str, daemon: RealNsqd) -> None:
     assert channel_stats(daemon.http_address, "t", "ch")["depth"] == 0
 
 
-async def test_a_unix_socket(start: Callable[..., RealNsqd], tmp_path: Path) -> None:
+async def test_a_unix_socket(start_nsqd: Callable[..., Daemon], tmp_path: Path) -> None:
     path = str(tmp_path / "nsqd.sock")
-    await works(path, start(tcp_address=path))
+    await works(path, start_nsqd(tcp_address=path))
 
 
-async def test_a_unix_socket_that_is_not_there_yet(start: Callable[..., RealNsqd], tmp_path: Path) -> None:
+async def test_a_unix_socket_that_is_not_there_yet(start_nsqd: Callable[..., Daemon], tmp_path: Path) -> None:
     """Its path is kept trying, as any address is; also after nsqd was killed and its socket left over."""
     path = str(tmp_path / "nsqd.sock")
     quick: dict[str, Any] = {
@@ -57,17 +44,17 @@ async def test_a_unix_socket_that_is_not_there_yet(start: Callable[..., RealNsqd
         "on_fact": lambda fact: None,
     }
     async with Producer([path], **quick) as producer:
-        daemon = start(tcp_address=path)
+        daemon = start_nsqd(tcp_address=path)
         await producer.publish("t", b"x", timeout=15)
         daemon.stop()
         await eventually_async(lambda: producer.stats.connected == ())
-        Path(path).unlink()
+        Path(path).unlink(missing_ok=True)
         daemon.start()
         await producer.publish("t", b"x", timeout=15)
 
 
-async def test_ipv6(start: Callable[..., RealNsqd]) -> None:
-    daemon = start(tcp_address="[::1]:0")
+async def test_ipv6(start_nsqd: Callable[..., Daemon]) -> None:
+    daemon = start_nsqd(tcp_address="[::1]:0")
     assert daemon.tcp_address.startswith("[::1]:")
     await works(daemon.tcp_address, daemon)
 
@@ -75,7 +62,7 @@ async def test_ipv6(start: Callable[..., RealNsqd]) -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
 @pytest.mark.parametrize("first", [socket.AF_INET, socket.AF_INET6])
 async def test_a_name_with_addresses_of_both_kinds(
-    start: Callable[..., RealNsqd], monkeypatch: pytest.MonkeyPatch, host: str, first: socket.AddressFamily
+    start_nsqd: Callable[..., Daemon], monkeypatch: pytest.MonkeyPatch, host: str, first: socket.AddressFamily
 ) -> None:
     """It leads to nsqd on whichever it listens, in whatever order the resolver names them."""
     resolve = socket.getaddrinfo
@@ -86,19 +73,19 @@ async def test_a_name_with_addresses_of_both_kinds(
         found = [resolve(number, port, type=socket.SOCK_STREAM)[0] for number in ("127.0.0.1", "::1")]
         return sorted(found, key=lambda entry: entry[0] != first)
 
-    daemon = start(tcp_address=f"{host}:0")
+    daemon = start_nsqd(tcp_address=f"{host}:0")
     monkeypatch.setattr(socket, "getaddrinfo", both)
     await works(f"dual.example:{daemon.tcp_address.rpartition(':')[2]}", daemon)
 
 
-async def test_localhost(start: Callable[..., RealNsqd]) -> None:
-    daemon = start()
+async def test_localhost(start_nsqd: Callable[..., Daemon]) -> None:
+    daemon = start_nsqd()
     await works(f"localhost:{daemon.tcp_address.rpartition(':')[2]}", daemon)
 
 
-async def test_what_is_asked_for_reaches_nsqd(start: Callable[..., RealNsqd]) -> None:
+async def test_what_is_asked_for_reaches_nsqd(start_nsqd: Callable[..., Daemon]) -> None:
     """/stats shows it all, except the time-out of messages: the tests of lost connections see that."""
-    daemon = start()
+    daemon = start_nsqd()
     connection = ConnectionConfig(
         client_id="me", hostname="my.host", user_agent="mine/1", sample_rate=42, deflate=True
     )
@@ -126,9 +113,9 @@ async def test_region_and_zone_reach_nsqd(nsqd: ThreadedNsqd) -> None:
     assert (client["topology_region"], client["topology_zone"]) == ("eu", "eu-2")
 
 
-async def test_a_sample_rate_leaves_out_messages(start: Callable[..., RealNsqd]) -> None:
+async def test_a_sample_rate_leaves_out_messages(start_nsqd: Callable[..., Daemon]) -> None:
     """nsqd finishes the others unseen."""
-    daemon = start()
+    daemon = start_nsqd()
     connection = ConnectionConfig(sample_rate=50)
     seen: list[Message] = []
     source = [daemon.tcp_address]

@@ -1,21 +1,19 @@
-"""AUTH with the original nsqd: the right secret, the wrong one, none, a limited one, and nobody to ask."""
+"""AUTH with both kinds of nsqd: the right secret, the wrong one, none, a limited one, and nobody to ask."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from harness.auth_server import ALL, AuthServer
+from harness.daemons import Daemon
 from harness.polling import eventually_async
-from harness.real import RealNsqd
 from harness.scripted import QUICK
 from nsqgw import ConnectionConfig, Consumer, Producer
 from nsqgw.errors import AuthFailed, ConfigError, NotConnected, NSQError, Unauthorized
 from nsqgw.instrument import ConnectFailed, Disconnected, Fact
-
-pytestmark = pytest.mark.real
 
 SUBSCRIBE_ONLY = {"topic": "t", "channels": ["ch"], "permissions": ["subscribe"]}
 
@@ -28,11 +26,8 @@ def auth() -> Iterator[AuthServer]:
 
 
 @pytest.fixture
-def nsqd(auth: AuthServer) -> Iterator[RealNsqd]:
-    daemon = RealNsqd(auth_http_address=auth.address)
-    daemon.start()
-    yield daemon
-    daemon.close()
+def nsqd(auth: AuthServer, start_nsqd: Callable[..., Daemon]) -> Daemon:
+    return start_nsqd(auth_http_addresses=(auth.address,))
 
 
 def settings(secret: str | bytes | None, facts: list[Fact]) -> dict[str, Any]:
@@ -44,7 +39,7 @@ def errors_in(facts: list[Fact]) -> list[NSQError]:
 
 
 @pytest.mark.parametrize("secret", ["open sesame", b"open sesame"])
-async def test_the_right_secret_opens(nsqd: RealNsqd, auth: AuthServer, secret: str | bytes) -> None:
+async def test_the_right_secret_opens(nsqd: Daemon, auth: AuthServer, secret: str | bytes) -> None:
     seen: list[bytes] = []
     facts: list[Fact] = []
     source, options = [nsqd.tcp_address], settings(secret, facts)
@@ -66,7 +61,7 @@ async def test_the_right_secret_opens(nsqd: RealNsqd, auth: AuthServer, secret: 
     ],
 )
 async def test_a_wrong_secret_and_none_are_told_with_address_and_cause(
-    nsqd: RealNsqd, secret: str | None, kind: type[NSQError], words: str
+    nsqd: Daemon, secret: str | None, kind: type[NSQError], words: str
 ) -> None:
     facts: list[Fact] = []
     options = settings(secret, facts)
@@ -81,7 +76,7 @@ async def test_a_wrong_secret_and_none_are_told_with_address_and_cause(
     assert {type(error) for error in errors_in(facts)} == {kind}
 
 
-async def test_both_connect_as_soon_as_the_auth_server_is_back(nsqd: RealNsqd, auth: AuthServer) -> None:
+async def test_both_connect_as_soon_as_the_auth_server_is_back(nsqd: Daemon, auth: AuthServer) -> None:
     auth.stop()
     seen: list[bytes] = []
     facts: list[Fact] = []
@@ -98,7 +93,7 @@ async def test_both_connect_as_soon_as_the_auth_server_is_back(nsqd: RealNsqd, a
 
 
 async def test_a_publish_that_is_not_permitted_raises_and_a_permitted_subscription_goes_on(
-    nsqd: RealNsqd,
+    nsqd: Daemon,
 ) -> None:
     facts: list[Fact] = []
     seen: list[bytes] = []
@@ -117,7 +112,7 @@ async def test_a_publish_that_is_not_permitted_raises_and_a_permitted_subscripti
         await eventually_async(lambda: seen == [b"permitted"])
 
 
-async def test_a_channel_that_is_not_permitted_is_told(nsqd: RealNsqd) -> None:
+async def test_a_channel_that_is_not_permitted_is_told(nsqd: Daemon) -> None:
     facts: list[Fact] = []
     options = settings("listen", facts)
     async with Consumer("t", "other", print, nsqd_tcp_addresses=[nsqd.tcp_address], **options) as consumer:

@@ -1,19 +1,17 @@
-"""HTTPS and client certificates against the original nsqd, through both HTTP clients."""
+"""HTTPS and client certificates against both kinds of nsqd, through both HTTP clients."""
 
 from __future__ import annotations
 
 import asyncio
-import re
 import ssl
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from harness.certificates import Certificates, make_certificates
-from harness.polling import eventually
-from harness.real import RealNsqd
+from harness.daemons import Daemon
 from nsqgw.config import TlsConfig
 from nsqgw.errors import ConfigError, ConnectionClosed, ConnectionFailed
 from nsqgw.http import LookupdHttp, LookupdHttpAsync, NsqdHttp, NsqdHttpAsync
@@ -27,21 +25,17 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
 
 @pytest.fixture
-def start_tls_nsqd(certificates: Certificates) -> Iterator[Callable[..., tuple[RealNsqd, str]]]:
-    """Starts the original with TLS; gives it and the address of its HTTPS port."""
-    running: list[RealNsqd] = []
+def start_tls_nsqd(
+    certificates: Certificates, start_nsqd: Callable[..., Daemon]
+) -> Callable[..., tuple[Daemon, str]]:
+    """Starts an nsqd with TLS; gives it and the address of its HTTPS port."""
+    files = {"tls_cert": certificates.server, "tls_key": certificates.server_key}
 
-    def start(**flags: Any) -> tuple[RealNsqd, str]:
-        files = {"tls_cert": certificates.server, "tls_key": certificates.server_key}
-        daemon = RealNsqd(https_address="127.0.0.1:0", **files, **flags)
-        running.append(daemon)
-        daemon.start()
-        found = eventually(lambda: re.search(r"HTTPS: listening on (\S+)", daemon.log), what="HTTPS")
-        return daemon, found[1]
+    def start(**flags: Any) -> tuple[Daemon, str]:
+        daemon = start_nsqd(**files, **flags)
+        return daemon, daemon.https_address
 
-    yield start
-    for daemon in running:
-        daemon.close()
+    return start
 
 
 @pytest.fixture(params=["blocking", "async"])
@@ -64,7 +58,6 @@ def ask(request: pytest.FixtureRequest) -> Client:
     return by_async if request.param == "async" else in_thread
 
 
-@pytest.mark.real
 async def test_https_with_an_own_authority(
     ask: Client, start_tls_nsqd: Any, certificates: Certificates
 ) -> None:
@@ -77,7 +70,6 @@ async def test_https_with_an_own_authority(
     assert (await ask(f"https://{https}", tls=by_name)) == info
 
 
-@pytest.mark.real
 @pytest.mark.parametrize("name", [None, "other.example"])
 async def test_certificates_are_verified(
     ask: Client, start_tls_nsqd: Any, certificates: Certificates, name: str | None
@@ -91,13 +83,11 @@ async def test_certificates_are_verified(
     assert len(str(raised.value).splitlines()) == 1
 
 
-@pytest.mark.real
 async def test_unless_told_otherwise(ask: Client, start_tls_nsqd: Any) -> None:
     _, https = start_tls_nsqd()
     assert (await ask(f"https://{https}", tls=TlsConfig(verify=False))).version
 
 
-@pytest.mark.real
 async def test_tls_required_is_followed_to_https(
     ask: Client, start_tls_nsqd: Any, certificates: Certificates
 ) -> None:
@@ -108,7 +98,6 @@ async def test_tls_required_is_followed_to_https(
     assert str(raised.value).startswith((f"https://{https}: ", f"{https}: "))
 
 
-@pytest.mark.real
 async def test_client_certificates(ask: Client, start_tls_nsqd: Any, certificates: Certificates) -> None:
     _, https = start_tls_nsqd(tls_client_auth_policy="require-verify", tls_root_ca_file=certificates.ca)
     address = f"https://{https}"

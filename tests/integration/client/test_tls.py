@@ -1,4 +1,4 @@
-"""TLS with the original nsqd: who is trusted, what is told otherwise, and that bodies come as they went."""
+"""TLS with both kinds of nsqd: who is trusted, what is told otherwise, and that bodies come as they went."""
 
 from __future__ import annotations
 
@@ -11,17 +11,15 @@ from typing import Any
 import pytest
 import trustme
 
+from harness.daemons import Daemon
 from harness.load import Load
 from harness.polling import eventually_async
 from harness.proxy import Proxy
-from harness.real import RealNsqd
 from harness.scripted import QUICK
 from nsqgw import ConnectionConfig, Consumer, Producer
 from nsqgw.config import TlsConfig
 from nsqgw.errors import ConnectionClosed, ConnectionFailed, Invalid, NotConnected, NSQError
 from nsqgw.instrument import ConnectFailed, Disconnected, Fact
-
-pytestmark = pytest.mark.real
 
 SIZES = (1, 63, 200, 4096, 65536, 200_000, 1_000_000)
 PAST = datetime.datetime(2020, 1, 1, tzinfo=datetime.timezone.utc)
@@ -51,19 +49,12 @@ def files(tmp_path: Path) -> Files:
 
 
 @pytest.fixture
-def start(request: pytest.FixtureRequest) -> Callable[..., RealNsqd]:
+def start(start_nsqd: Callable[..., Daemon]) -> Callable[..., Daemon]:
     """Starts nsqd with a certificate and further flags."""
-
-    def start(certificate: tuple[str, str], **flags: Any) -> RealNsqd:
-        daemon = RealNsqd(tls_cert=certificate[0], tls_key=certificate[1], **flags)
-        request.addfinalizer(daemon.close)
-        daemon.start()
-        return daemon
-
-    return start
+    return lambda files, **flags: start_nsqd(tls_cert=files[0], tls_key=files[1], **flags)
 
 
-async def works(daemon: RealNsqd, tls: Any, address: str | None = None, **options: Any) -> None:
+async def works(daemon: Daemon, tls: Any, address: str | None = None, **options: Any) -> None:
     """Bodies of all sizes go to nsqd and back."""
     source = [address or daemon.tcp_address]
     connection = ConnectionConfig(tls=tls, **options)
@@ -84,7 +75,7 @@ def errors_in(facts: list[Fact]) -> list[NSQError]:
     return [fact.error for fact in facts if isinstance(fact, ConnectFailed | Disconnected) and fact.error]
 
 
-async def refusal(daemon: RealNsqd, tls: Any, kind: type[NSQError]) -> str:
+async def refusal(daemon: Daemon, tls: Any, kind: type[NSQError]) -> str:
     """What a consumer tells of its address, and a producer the same."""
     facts: list[Fact] = []
     options: dict[str, Any] = QUICK | {"connection": ConnectionConfig(tls=tls), "on_fact": facts.append}
@@ -105,26 +96,24 @@ async def refusal(daemon: RealNsqd, tls: Any, kind: type[NSQError]) -> str:
 
 @pytest.mark.parametrize("compression", ["plain", "snappy", "deflate"])
 async def test_bodies_from_a_byte_to_a_megabyte(
-    files: Files, start: Callable[..., RealNsqd], compression: str
+    files: Files, start: Callable[..., Daemon], compression: str
 ) -> None:
     daemon = start(files.issue("server", "127.0.0.1"))
     options = {} if compression == "plain" else {compression: True}
     await works(daemon, TlsConfig(ca_file=files.ca_file), **options)
 
 
-async def test_an_ssl_context_is_used_as_it_is(files: Files, start: Callable[..., RealNsqd]) -> None:
+async def test_an_ssl_context_is_used_as_it_is(files: Files, start: Callable[..., Daemon]) -> None:
     daemon = start(files.issue("server", "127.0.0.1"), tls_min_version="tls1.3")
     await works(daemon, ssl.create_default_context(cafile=files.ca_file))
 
 
-async def test_the_name_in_the_certificate_may_be_given(files: Files, start: Callable[..., RealNsqd]) -> None:
+async def test_the_name_in_the_certificate_may_be_given(files: Files, start: Callable[..., Daemon]) -> None:
     daemon = start(files.issue("server", "nsqd.example"))
     await works(daemon, TlsConfig(ca_file=files.ca_file, server_name="nsqd.example"))
 
 
-async def test_without_verification_any_certificate_does(
-    files: Files, start: Callable[..., RealNsqd]
-) -> None:
+async def test_without_verification_any_certificate_does(files: Files, start: Callable[..., Daemon]) -> None:
     daemon = start(
         files.issue("server", "elsewhere.example", not_after=PAST, not_before=PAST - datetime.timedelta(1))
     )
@@ -132,14 +121,14 @@ async def test_without_verification_any_certificate_does(
 
 
 async def test_over_a_unix_socket_the_name_is_given_or_localhost(
-    files: Files, start: Callable[..., RealNsqd], tmp_path: Path
+    files: Files, start: Callable[..., Daemon], tmp_path: Path
 ) -> None:
     daemon = start(files.issue("server", "localhost"), tcp_address=str(tmp_path / "nsqd.sock"))
     await works(daemon, TlsConfig(ca_file=files.ca_file))
 
 
 async def test_a_client_certificate_where_nsqd_asks_for_one(
-    files: Files, start: Callable[..., RealNsqd]
+    files: Files, start: Callable[..., Daemon]
 ) -> None:
     policy = {"tls_client_auth_policy": "require-verify", "tls_root_ca_file": files.ca_file}
     daemon = start(files.issue("server", "127.0.0.1"), **policy)
@@ -162,7 +151,7 @@ async def test_a_client_certificate_where_nsqd_asks_for_one(
     ids=["expired", "wrong-name"],
 )
 async def test_a_bad_certificate_is_refused_with_the_reason(
-    files: Files, start: Callable[..., RealNsqd], identity: str, options: dict[str, Any], words: str
+    files: Files, start: Callable[..., Daemon], identity: str, options: dict[str, Any], words: str
 ) -> None:
     daemon = start(files.issue("server", identity, **options))
     told = await refusal(daemon, TlsConfig(ca_file=files.ca_file), ConnectionFailed)
@@ -171,7 +160,7 @@ async def test_a_bad_certificate_is_refused_with_the_reason(
 
 @pytest.mark.parametrize("tls", [True, TlsConfig()], ids=["system", "config"])
 async def test_an_unknown_authority_is_refused_with_the_reason(
-    files: Files, start: Callable[..., RealNsqd], tls: Any
+    files: Files, start: Callable[..., Daemon], tls: Any
 ) -> None:
     """The system's authorities count when none is given, and know nothing of ours."""
     daemon = start(files.issue("server", "127.0.0.1"))
@@ -179,16 +168,14 @@ async def test_an_unknown_authority_is_refused_with_the_reason(
 
 
 async def test_an_nsqd_without_tls_is_never_spoken_to_in_the_clear(
-    files: Files, request: pytest.FixtureRequest
+    files: Files, start_nsqd: Callable[..., Daemon]
 ) -> None:
-    daemon = RealNsqd()
-    request.addfinalizer(daemon.close)
-    daemon.start()
+    daemon = start_nsqd()
     told = await refusal(daemon, TlsConfig(ca_file=files.ca_file), ConnectionFailed)
     assert "this nsqd does not offer TLS, and tls is set" in told
 
 
-async def test_an_nsqd_that_requires_tls_says_so(files: Files, start: Callable[..., RealNsqd]) -> None:
+async def test_an_nsqd_that_requires_tls_says_so(files: Files, start: Callable[..., Daemon]) -> None:
     """It takes IDENTIFY in the clear, and refuses the first command behind it."""
     daemon = start(files.issue("server", "127.0.0.1"), tls_required=True)
     facts: list[Fact] = []
@@ -206,7 +193,7 @@ async def test_an_nsqd_that_requires_tls_says_so(files: Files, start: Callable[.
 
 
 async def test_consumer_and_producer_recover_when_the_certificate_is_replaced(
-    files: Files, start: Callable[..., RealNsqd]
+    files: Files, start: Callable[..., Daemon]
 ) -> None:
     """The administrator puts a valid certificate into the same files and starts nsqd again."""
     daemon = start(
@@ -231,7 +218,7 @@ async def test_consumer_and_producer_recover_when_the_certificate_is_replaced(
 
 
 async def test_a_network_that_breaks_below_tls_is_a_lost_connection(
-    files: Files, start: Callable[..., RealNsqd]
+    files: Files, start: Callable[..., Daemon]
 ) -> None:
     """Without TLS's own good-bye, or reset in the middle of a record: both carry on, with typed errors."""
     daemon = start(files.issue("server", "127.0.0.1"))
