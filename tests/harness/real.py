@@ -56,8 +56,6 @@ class RealDaemon:
     def __init__(self, **flags: Any) -> None:
         self.command = self.find_command()
         self.flags: dict[str, Any] = {"tcp_address": "127.0.0.1:0", "http_address": "127.0.0.1:0"} | flags
-        if "tls_cert" in flags:
-            self.flags = {"https_address": "127.0.0.1:0"} | self.flags
         self.home = tempfile.TemporaryDirectory(prefix=f"{self.program}-")
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -105,8 +103,8 @@ class RealDaemon:
         if self.process.poll() is not None:
             raise AssertionError(f"{self.program} ended with {self.process.returncode}:\n{self.log}")
         found = dict(LISTENING.findall(self.log))
-        expected = [name for name in ("tcp_address", "http_address", "https_address") if self.flags.get(name)]
-        return found if len(found) == len(expected) else {}
+        expected = 3 if "tls_cert" in self.flags else 2
+        return found if len(found) == expected else {}
 
     def stop(self) -> None:
         """Ends it abruptly, as a crash does."""
