@@ -14,6 +14,7 @@ SUBCOMMANDS = {
     "nsqlookupd": ("gateways.cli.nsqlookupd", "The directory of topics, with the flags of the original."),
     "push": ("gateways.cli.push", "Topics to browsers, by WebSocket and server-sent events."),
     "ship": ("gateways.cli.ship", "Topics to files and log services, in batches."),
+    "topology": ("gateways.cli.topology", "What changes in a cluster of nsqlookupds, as events."),
 }
 """Name -> the module that has it as `command`, and its line in the help."""
 

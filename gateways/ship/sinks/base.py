@@ -8,8 +8,8 @@ from weakref import WeakKeyDictionary
 
 from gateways.pipeline.batch import Batch
 from gateways.pipeline.sink import CONFIRMED, Fate, Outcome
-from gateways.ship.sinks.lane import Lane
 from nsqgw.message import Message
+from nsqgw.service.lane import Lane
 
 
 class LineSink(abc.ABC):

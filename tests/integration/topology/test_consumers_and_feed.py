@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack, closing, contextmanager
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 
-from compat.threaded import ThreadedNsqlookupd
-from harness.announcing import announce
 from harness.daemons import Daemon
 from harness.embedded import EmbeddedNsqd, EmbeddedNsqlookupd
-from harness.http import get, post
+from harness.http import post
 from harness.polling import eventually_async
 from nsqgw import Consumer, Message, Producer
-from nsqgw.errors import DiscoveryError
-from nsqgw.instrument import Connected, Fact, LookupFailed
+from nsqgw.instrument import Connected, Fact
 
 RARELY = 3600.0
 """A poll interval that no scene lives to see the end of."""

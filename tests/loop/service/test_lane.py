@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gateways.ship.sinks.lane import Lane
 from harness.polling import eventually_async
+from nsqgw.service.lane import Lane
 
 
 @pytest.fixture
