@@ -18,8 +18,7 @@ from compat.nsqlookupd.topology import Topology
 from compat.nsqlookupd.topology_registry import WatchedRegistry
 from compat.version import NSQ_VERSION
 from nsqgw.errors import NSQError
-from nsqgw.service.listen import bound_address, listen
-from nsqgw.service.settings import parse_address
+from nsqgw.service.listen import bound_address, bound_port, listen, remove_socket
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +62,8 @@ class Nsqlookupd:
             await self._all_left.wait()
         if self._api is not None:
             await self._api.stop()
+        for address in (self.tcp_address, self.http_address):
+            remove_socket(address)
 
     async def __aenter__(self) -> Nsqlookupd:
         await self.start()
@@ -90,8 +91,8 @@ class Nsqlookupd:
             {
                 "broadcast_address": self.options.broadcast_address,
                 "hostname": socket.gethostname(),
-                "http_port": parse_address(self.http_address).port,
-                "tcp_port": parse_address(self.tcp_address).port,
+                "http_port": max(bound_port(self.http_address), 0),
+                "tcp_port": max(bound_port(self.tcp_address), 0),
                 "version": NSQ_VERSION,
             }
         )

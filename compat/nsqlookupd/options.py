@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from nsqgw.errors import ConfigError
 from nsqgw.protocol.names import check_topic
+from nsqgw.service.listen import is_path
 from nsqgw.service.settings import parse_address
 
 
@@ -34,8 +35,9 @@ class NsqlookupdOptions:
     topology_nsqd_tcp_addresses: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        parse_address(self.tcp_address)
-        parse_address(self.http_address)
+        for address in (self.tcp_address, self.http_address):
+            if not is_path(address):
+                parse_address(address)
         for address in self.topology_nsqd_tcp_addresses:
             parse_address(address)
         if self.topology_topic:

@@ -48,8 +48,8 @@ class PeerConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        host, port = transport.get_extra_info("peername")[:2]
-        self.address = str(Address(host, port))
+        peer = transport.get_extra_info("peername")
+        self.address = str(Address(*peer[:2])) if isinstance(peer, tuple) else "@"
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         self._lookupd.joined(self)
         logger.info("TCP: new client(%s)", self.address)

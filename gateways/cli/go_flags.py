@@ -69,9 +69,19 @@ class Numbers(click.ParamType):  # type: ignore[type-arg]
             self.fail(f"{value!r} is no number", param, ctx)
 
 
+class Word(Boolean):
+    """A word that may be left out, for `true`; a config file may hold the boolean."""
+
+    name = "word"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return str(value).lower()
+
+
 DURATION = Duration()
 NUMBERS = Numbers()
 BOOLEAN = Boolean()
+WORD = Word()
 LOG_LEVEL = click.Choice(tuple(LOG_LEVELS), case_sensitive=False)
 
 

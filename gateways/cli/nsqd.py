@@ -10,11 +10,12 @@ import click
 
 from compat.nsqd import Nsqd, NsqdOptions
 from compat.nsqd.metrics import broker_metrics
-from compat.nsqd.options import KIND_ADDRESS, KIND_DURATION, config_key, flag_name
+from compat.nsqd.options import KIND_ADDRESS, KIND_DURATION, KIND_WORD, config_key, flag_name
 from gateways.cli.daemon import admin_options, run_daemon
 from gateways.cli.go_flags import (
     LOG_LEVEL,
     NUMBERS,
+    WORD,
     Decorator,
     GoCommand,
     boolean_option,
@@ -23,7 +24,7 @@ from gateways.cli.go_flags import (
     joined,
     version_option,
 )
-from gateways.cli.options import ADDRESS, OPTIONAL_ADDRESS
+from gateways.cli.options import LISTEN_ADDRESS, OPTIONAL_ADDRESS, OPTIONAL_LISTEN_ADDRESS
 from nsqgw.errors import ConfigError
 
 
@@ -45,8 +46,12 @@ def _option(setting: Field[Any]) -> Decorator:
 def _value_type(setting: Field[Any]) -> Any:
     if setting.name == "log_level":
         return LOG_LEVEL
+    if setting.metadata.get("kind") == KIND_WORD:
+        return WORD
+    if setting.name in ("tcp_address", "http_address"):
+        return LISTEN_ADDRESS if setting.name.startswith("tcp") else OPTIONAL_LISTEN_ADDRESS
     if setting.metadata.get("kind") == KIND_ADDRESS:
-        return ADDRESS if setting.name.startswith("tcp") else OPTIONAL_ADDRESS
+        return OPTIONAL_ADDRESS
     return str if isinstance(setting.default, tuple) else type(setting.default)
 
 

@@ -17,7 +17,7 @@ from gateways.cli.go_flags import (
     duration_option,
     version_option,
 )
-from gateways.cli.options import ADDRESS, OPTIONAL_TOPIC
+from gateways.cli.options import LISTEN_ADDRESS, OPTIONAL_TOPIC
 
 
 @click.command(cls=GoCommand, name="nsqlookupd", context_settings={"help_option_names": ["-h", "--help"]})
@@ -27,10 +27,18 @@ from gateways.cli.options import ADDRESS, OPTIONAL_TOPIC
 @click.option("--log-prefix", default="[nsqlookupd] ", show_default=True, help="How log lines begin.")
 @boolean_option("--verbose", False, "Accepted without effect, as in the original.")
 @click.option(
-    "--tcp-address", type=ADDRESS, default="0.0.0.0:4160", show_default=True, help="host:port for nsqds."
+    "--tcp-address",
+    type=LISTEN_ADDRESS,
+    default="0.0.0.0:4160",
+    show_default=True,
+    help="host:port for nsqds.",
 )
 @click.option(
-    "--http-address", type=ADDRESS, default="0.0.0.0:4161", show_default=True, help="host:port for clients."
+    "--http-address",
+    type=LISTEN_ADDRESS,
+    default="0.0.0.0:4161",
+    show_default=True,
+    help="host:port for clients.",
 )
 @click.option(
     "--broadcast-address",

@@ -11,6 +11,7 @@ from nsqgw.errors import ConfigError
 from nsqgw.lookup.client import lookup_address
 from nsqgw.protocol.names import check_channel, check_topic
 from nsqgw.service.hosts import check_host_name
+from nsqgw.service.listen import is_path
 from nsqgw.service.settings import parse_address, parse_duration, parse_size
 
 
@@ -42,8 +43,15 @@ def _checked_lookup_address(text: str) -> str:
     return text
 
 
+def _checked_listen_address(text: str) -> str:
+    """The same for what is listened on, which may be the path of a unix socket."""
+    return text if is_path(text) else _checked_address(text)
+
+
 ADDRESS = Parsed("host:port", _checked_address)
 OPTIONAL_ADDRESS = Parsed("host:port", lambda text: text and _checked_address(text))
+LISTEN_ADDRESS = Parsed("host:port or path", _checked_listen_address)
+OPTIONAL_LISTEN_ADDRESS = Parsed("host:port or path", lambda text: text and _checked_listen_address(text))
 LOOKUP_ADDRESS = Parsed("host:port or URL", _checked_lookup_address)
 DURATION = Parsed("duration", parse_duration)
 SIZE = Parsed("size", parse_size)
