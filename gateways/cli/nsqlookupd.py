@@ -17,7 +17,7 @@ from gateways.cli.go_flags import (
     duration_option,
     version_option,
 )
-from gateways.cli.options import LISTEN_ADDRESS, OPTIONAL_TOPIC
+from gateways.cli.options import ADDRESS, LISTEN_ADDRESS, OPTIONAL_TOPIC
 
 
 @click.command(cls=GoCommand, name="nsqlookupd", context_settings={"help_option_names": ["-h", "--help"]})
