@@ -19,9 +19,11 @@ from compat.go_logs import LOG_LEVELS
 from compat.nsqd.auth import AuthServers
 from compat.nsqd.channel import Channel
 from compat.nsqd.consumer import Consumer
+from compat.nsqd.data_path import DataPath, NoDataPath, Storage
 from compat.nsqd.http import HttpPort
 from compat.nsqd.latency import LatencyWindow
 from compat.nsqd.lookup_peers import LookupPeers
+from compat.nsqd.metadata import TopicMetadata, encode_metadata
 from compat.nsqd.options import NsqdOptions
 from compat.nsqd.statsd import statsd_push, with_ports
 from compat.nsqd.tcp import ClientConnection
@@ -51,8 +53,9 @@ class Clock(Protocol):
 class Nsqd:
     """One broker. `await start()` and `await stop()`, or `async with`.
 
-    What it holds lives in memory and is gone after `stop`. `tcp_address`, `http_address` and `https_address`
-    are what it really listens on, once it was started: "host:port", or the path of a unix socket.
+    What it holds at `stop` is stored in `options.data_path`, or gone if that is empty. `tcp_address`,
+    `http_address` and `https_address` are what it really listens on, once it was started: "host:port", or the
+    path of a unix socket.
     """
 
     connection_class: ClassVar[type[ClientConnection]] = ClientConnection
@@ -69,6 +72,7 @@ class Nsqd:
         self.make_tunnel: Callable[[], ClientTunnel] | None = None
         self.auth_servers: AuthServers | None = None
         self.lookup_peers = LookupPeers(self, self.options.lookupd_tcp_addresses)
+        self.storage: Storage = DataPath(self.options) if self.options.data_path else NoDataPath()
         self.now = clock.monotonic
         self.now_ns = clock.time_ns
         self._turn = Turn(self._after_this_turn, self.now)
@@ -95,13 +99,12 @@ class Nsqd:
         self.make_tunnel = tunnel_maker(self.options, tls)
         if self.options.auth_http_addresses:
             self.auth_servers = AuthServers(self.options)
+        self._load()
         sockets = listen(self.options.tcp_address)
         self.tcp_address = bound_address(sockets)
         for each in sockets:
             self._servers.append(await loop.create_server(lambda: self.connection_class(self), sock=each))
         logger.info("TCP: listening on %s", self.tcp_address)
-        if self.options.data_path:
-            logger.warning("data-path has no effect: everything is kept in memory and gone after the end")
         if self.options.http_address:
             self.http_address = self._http.listen(self.options.http_address)
             logger.info("HTTP: listening on %s", self.http_address)
@@ -115,7 +118,7 @@ class Nsqd:
         await self.lookup_peers.start()
 
     async def stop(self) -> None:
-        """Close the ports and all connections. What was queued is gone."""
+        """Close the ports and all connections, and store what is queued."""
         await stop_accepting(self._servers)
         if self._scan_timer is not None:
             self._scan_timer.cancel()
@@ -132,6 +135,9 @@ class Nsqd:
             task.cancel()
         await asyncio.gather(*starting, return_exceptions=True)
         await self.lookup_peers.stop()
+        if self.storage.durable:
+            self._store()
+        await self.storage.close()
         self.topics.clear()
 
     async def __aenter__(self) -> Nsqd:
@@ -155,7 +161,11 @@ class Nsqd:
             self._all_left.set()
 
     def publish(self, topic: str, bodies: Sequence[bytes], deferral: float = 0.0) -> None:
-        """Put messages into a topic, which is created when missing; `deferral` in seconds."""
+        """Put messages into a topic, which is created when missing; `deferral` in seconds.
+
+        Raises BackendFailed: then none of them was taken. Confirm them only after `storage.synced`, if
+        `storage.answers_wait`.
+        """
         self.topic(topic).put(bodies, self.now_ns(), deferral)
 
     def topic(self, name: str) -> Topic:
@@ -178,11 +188,13 @@ class Nsqd:
                 mem_queue_size=self.options.mem_queue_size,
                 max_msg_timeout=self.options.max_msg_timeout,
                 wake=self._turn.wake_channel,
+                open_backend=self.storage.backend,
                 latencies=self._latency_window(),
             )
             topic.add_channel(channel)
             logger.info("TOPIC(%s): new channel(%s)", topic.name, name)
             self.lookup_peers.channel_created(topic.name, name)
+            self._changed(channel)
         return channel
 
     def delete_topic(self, name: str) -> None:
@@ -190,15 +202,21 @@ class Nsqd:
         topic = self.topics.pop(name)
         for channel in list(topic.channels):
             self._delete_channel(topic, channel)
-        topic.empty()
+        topic.delete()
         logger.info("TOPIC(%s): deleting", name)
         self.lookup_peers.topic_deleted(name)
+        self._changed(topic)
 
     def delete_channel(self, topic: Topic, name: str) -> None:
         """Delete a channel; its consumers' connections are closed. An ephemeral topic goes with its last."""
         self._delete_channel(topic, name)
         if topic.ephemeral and not topic.channels and self.topics.get(topic.name) is topic:
             self.delete_topic(topic.name)
+
+    def set_paused(self, paused: bool, which: Topic | Channel) -> None:
+        """Pause a topic or channel, or let it go on; nsqd.dat keeps it."""
+        which.set_paused(paused)
+        self._changed(which)
 
     def subscribe(self, topic_name: str, channel_name: str, consumer: Consumer) -> Channel:
         """Make `consumer` one of the channel's; topic and channel are created when missing.
@@ -254,14 +272,46 @@ class Nsqd:
         """Put back what timed out, and what was deferred and is due."""
         now = self.now()
         for topic in self.topics.values():
+            topic.scan()
             for channel in topic.channels.values():
                 channel.scan(now)
 
-    def _create_topic(self, name: str) -> Topic:
-        topic = Topic(name, self.options.node_id, self.options.mem_queue_size, self._turn.wake_topic)
+    def _load(self) -> None:
+        """Bring back what nsqd.dat names; nsqlookupd is not asked about it (nsqd-behaviour section 3)."""
+        for each in self.storage.open(lambda: encode_metadata(self.topics.values())):
+            self._load_topic(each)
+        self.storage.loaded()
+
+    def _load_topic(self, metadata: TopicMetadata) -> None:
+        topic = self._add_topic(metadata.name)
+        topic.set_paused(metadata.paused)
+        for each in metadata.channels:
+            self.channel(topic, each.name).set_paused(each.paused)
+        topic.start()
+
+    def _store(self) -> None:
+        """Write all that is in memory to disk, channels before the topics that feed them."""
+        for topic in self.topics.values():
+            lost = sum(channel.store() for channel in topic.channels.values()) + topic.store()
+            if lost:
+                logger.error("TOPIC(%s): %d messages could not be stored and are lost", topic.name, lost)
+
+    def _changed(self, which: Topic | Channel) -> None:
+        if not which.ephemeral:
+            self.storage.metadata_changed()
+
+    def _add_topic(self, name: str) -> Topic:
+        options = self.options
+        backend = None if is_ephemeral(name) else self.storage.backend(name)
+        topic = Topic(name, options.node_id, options.mem_queue_size, self._turn.wake_topic, backend)
         self.topics[name] = topic
         logger.info("TOPIC(%s): created", name)
+        return topic
+
+    def _create_topic(self, name: str) -> Topic:
+        topic = self._add_topic(name)
         self.lookup_peers.topic_created(name)
+        self._changed(topic)
         if self.lookup_peers.addresses:
             task = asyncio.get_running_loop().create_task(self._start_topic(topic))
             self._starting[topic] = task
@@ -289,11 +339,12 @@ class Nsqd:
 
     def _delete_channel(self, topic: Topic, name: str) -> None:
         channel = topic.channels.pop(name)
-        channel.empty()
+        channel.delete()
         for consumer in list(channel.consumers):
             consumer.close()
         logger.info("TOPIC(%s): deleting channel %s", topic.name, name)
         self.lookup_peers.channel_deleted(topic.name, name)
+        self._changed(channel)
 
     def _scan(self) -> None:
         loop = asyncio.get_running_loop()

@@ -10,11 +10,13 @@ import random
 from collections import deque
 from collections.abc import Callable, Sequence
 
+from compat.nsqd.backend import Backend, BackendFailed
 from compat.nsqd.consumer import Consumer
 from compat.nsqd.deferred import Deferred
 from compat.nsqd.in_flight import InFlight
 from compat.nsqd.latency import LatencyWindow
 from compat.nsqd.message import Message
+from compat.nsqd.message_queue import MessageQueue
 from nsqgw.protocol.names import is_ephemeral
 
 HELPING_BYTES = 64 * 1024
@@ -24,7 +26,11 @@ _percent = random.Random().randrange
 
 
 class Channel:
-    """One channel of one topic."""
+    """One channel of one topic.
+
+    `open_backend` opens what is behind the memory of a queue, by the queue's name, and is told how to ask
+    whether a message is in flight or deferred; an ephemeral channel has no use for it.
+    """
 
     def __init__(
         self,
@@ -34,6 +40,7 @@ class Channel:
         mem_queue_size: int,
         max_msg_timeout: float,
         wake: Callable[[Channel], None],
+        open_backend: Callable[[str, Callable[[bytes], bool]], Backend],
         latencies: LatencyWindow | None = None,
     ) -> None:
         self.topic_name = topic_name
@@ -46,11 +53,11 @@ class Channel:
         self.timeout_count = 0
         self.consumers: dict[Consumer, None] = {}
         self.latencies = latencies
-        self._mem_queue_size = mem_queue_size
         self._wake = wake
-        self._queue: deque[Message] = deque()
         self._in_flight = InFlight(max_msg_timeout)
         self._deferred = Deferred()
+        backend = None if self.ephemeral else open_backend(f"{topic_name}:{name}", self._holds)
+        self._queue = MessageQueue(mem_queue_size, backend)
         self._line: deque[Consumer] = deque()
 
     @property
@@ -60,8 +67,13 @@ class Channel:
 
     @property
     def backend_depth(self) -> int:
-        """The part of `depth` beyond mem-queue-size, which the original keeps on disk."""
-        return max(0, len(self._queue) - self._mem_queue_size)
+        """The part of `depth` that memory had no room for."""
+        return self._queue.backend_depth
+
+    @property
+    def overfull(self) -> bool:
+        """Whether it holds what the backend did not take, and wants no more at the moment."""
+        return not self.ephemeral and self._queue.overfull
 
     @property
     def in_flight_count(self) -> int:
@@ -95,7 +107,7 @@ class Channel:
         if consumer.spare > 0 and not consumer.in_line:
             consumer.in_line = True
             self._line.append(consumer)
-            if self._queue:
+            if len(self._queue):
                 self._wake(self)
 
     def finish(self, message_ids: Sequence[bytes], consumer: Consumer) -> list[tuple[bytes, str]]:
@@ -134,23 +146,16 @@ class Channel:
         due = self._deferred.take_due(now)
         if expired or due:
             self._enqueue(expired + due)
+        if self.overfull:
+            self._queue.relieve()
+        if self._queue.backend_depth and self._line and not self.paused:
+            self._wake(self)  # it was not readable
 
     def hand_out(self, now: float) -> None:
         """Give the waiting messages to the consumers in line, in turn and in equal shares."""
-        queue, line = self._queue, self._line
-        while queue and line and not self.paused:
-            share = -(-len(queue) // len(line))
-            for _ in range(len(line)):
-                if not queue:
-                    break
-                consumer = line.popleft()
-                if (count := min(share, consumer.spare, len(queue))) > 0:
-                    self._give(consumer, count, now)
-                consumer.in_line = consumer.spare > 0
-                if consumer.in_line:
-                    line.append(consumer)
+        self._serve_line(now)
         if self.ephemeral:
-            self._drop_surplus()
+            self._queue.drop_surplus()
 
     def set_paused(self, paused: bool) -> None:
         """Pause or go on; answers, time-outs and arrivals are not affected."""
@@ -159,35 +164,74 @@ class Channel:
 
     def empty(self) -> None:
         """Drop everything: waiting, in flight and deferred."""
-        self._queue.clear()
+        self._queue.empty()
         self._in_flight.clear()
         self._deferred.clear()
         for consumer in self.consumers:
             consumer.in_flight_count = 0
             self.refresh(consumer)
 
+    def delete(self) -> None:
+        """Drop everything for good, files and all."""
+        self.empty()
+        self._queue.delete()
+
+    def store(self) -> int:
+        """Write what waits in memory, is in flight or deferred to the backend, as nsqd does at its end.
+
+        How many messages the backend did not take, which are lost.
+        """
+        if self.ephemeral:
+            return 0
+        lost = self._queue.store([*self._in_flight.messages(), *self._deferred.messages()])
+        self._in_flight.clear()
+        self._deferred.clear()
+        return lost
+
+    def _holds(self, message_id: bytes) -> bool:
+        return message_id in self._in_flight or message_id in self._deferred
+
     def _enqueue(self, messages: Sequence[Message]) -> None:
-        self._queue.extend(messages)
+        try:
+            self._queue.put(messages)
+        except BackendFailed:
+            self._queue.keep(messages)  # nsqd logs and loses them; here the topic waits until there is room
         self._wake(self)
 
-    def _give(self, consumer: Consumer, count: int, now: float) -> None:
-        helping: list[Message] = []
-        size, popleft = 0, self._queue.popleft
-        while len(helping) < count and size < HELPING_BYTES:
-            message = popleft()
-            size += len(message.body)
-            helping.append(message)
+    def _serve_line(self, now: float) -> None:
+        queue, line = self._queue, self._line
+        while line and not self.paused and (depth := len(queue)):
+            share = -(-depth // len(line))
+            for _ in range(len(line)):
+                consumer = line.popleft()
+                count = min(share, consumer.spare)
+                if count > 0 and not self._give(consumer, count, now):
+                    line.appendleft(consumer)
+                    return  # no more in the queue, or not readable now
+                consumer.in_line = consumer.spare > 0
+                if consumer.in_line:
+                    line.append(consumer)
+
+    def _give(self, consumer: Consumer, count: int, now: float) -> bool:
+        """Hand over up to `count`; whether there was something."""
+        helping = taken = self._queue.take(count, HELPING_BYTES)
         if consumer.sample_rate:
             # nsqd draws 0..99 and keeps what is not above the rate; the rest is gone (nsqd-tcp section 13).
             helping = [message for message in helping if _percent(100) <= consumer.sample_rate]
         if helping:
+            in_flight_before = len(self._in_flight)
             self._in_flight.start(helping, consumer, now)
             self.delivery_count += len(helping)
             consumer.in_flight_count += len(helping)
             consumer.message_count += len(helping)
+            if len(self._in_flight) - in_flight_before != len(helping):
+                self._count_in_flight()
             consumer.deliver(helping)
+        return bool(taken)
 
-    def _drop_surplus(self) -> None:
-        """An ephemeral queue has no disk behind it: what memory cannot hold is gone (nsqd-tcp section 14)."""
-        while len(self._queue) > self._mem_queue_size:
-            self._queue.pop()
+    def _count_in_flight(self) -> None:
+        """Some message is in flight twice, which a disk queue brings after a crash; only the last counts."""
+        for consumer in self.consumers:
+            consumer.in_flight_count = 0
+        for message in self._in_flight.messages():
+            message.owner.in_flight_count += 1

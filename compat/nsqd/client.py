@@ -8,10 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 from compat.nsqd.auth import Question
 from compat.nsqd.auth_gate import AuthGate
+from compat.nsqd.backend import BackendFailed
 from compat.nsqd.consumer import Consumer
 from compat.nsqd.in_flight import NotInFlight
 from compat.nsqd.tls import ClientTunnel, TlsFacts
-from nsqgw.errors import AuthDisabled, FinFailed, ReqFailed, TouchFailed
+from nsqgw.errors import (
+    AuthDisabled,
+    DpubFailed,
+    FinFailed,
+    MpubFailed,
+    PubFailed,
+    ReqFailed,
+    ServerError,
+    TouchFailed,
+)
 from nsqgw.protocol.commands import Auth, Cls, Dpub, Fins, Mpub, Nop, Pubs, Rdy, Req, Sub, Touch
 from nsqgw.protocol.frames import CLOSE_WAIT
 from nsqgw.protocol.negotiation import Negotiation
@@ -27,8 +37,8 @@ class Client:
     """One connection's dealings with the broker.
 
     `flush` is called when the protocol has messages to send outside an answer to commands, `close` when
-    the broker wants the connection ended. `host` is the peer's IP address, empty behind a unix socket, and
-    `address` the peer as nsqd writes it.
+    the broker wants the connection ended. Nothing may be sent while it is `unconfirmed`. `host` is the peer's
+    IP address, empty behind a unix socket, and `address` the peer as nsqd writes it.
     """
 
     def __init__(
@@ -44,6 +54,7 @@ class Client:
         self.host = host
         self.address = address
         self.identified = False
+        self.unconfirmed: Callable[[str], ServerError] | None = None
         self.connect_time = int(time.time())
         self.pub_counts: dict[str, int] = {}
         self.channel: Channel | None = None
@@ -59,11 +70,16 @@ class Client:
         What it returns has to be awaited before the rest of `requests`, an iterator then, is handled.
         """
         gate = self.gate
-        for request in requests:
-            if gate is not None and (waiting := gate.check(request)) is not None:
-                return self._after(waiting, request)
-            _HANDLERS[type(request)](self, request)
-        return None
+        try:
+            for request in requests:
+                if gate is not None and (waiting := gate.check(request)) is not None:
+                    return self._after(waiting, request)
+                _HANDLERS[type(request)](self, request)
+        except ServerError as error:
+            if self.unconfirmed is None:
+                raise
+            return self._confirm(self.unconfirmed, error)
+        return None if self.unconfirmed is None else self._confirm(self.unconfirmed)
 
     @property
     def tls(self) -> TlsFacts | None:
@@ -145,25 +161,61 @@ class Client:
         pass  # it was received, which is all it is for
 
     def _pub(self, pubs: Pubs) -> None:
-        self._publish(pubs.topic, pubs.bodies)
+        self._publish(_pub_failed, pubs.topic, pubs.bodies)
         self.protocol.send_ok(len(pubs.bodies))
 
     def _dpub(self, dpub: Dpub) -> None:
-        self._publish(dpub.topic, (dpub.body,), dpub.delay_ms / 1000)
+        self._publish(_dpub_failed, dpub.topic, (dpub.body,), dpub.delay_ms / 1000)
         self.protocol.send_ok()
 
     def _mpub(self, mpub: Mpub) -> None:
-        self._publish(mpub.topic, mpub.bodies)
+        self._publish(_mpub_failed, mpub.topic, mpub.bodies)
         self.protocol.send_ok()
 
-    def _publish(self, topic: str, bodies: Sequence[bytes], deferral: float = 0.0) -> None:
-        self._nsqd.publish(topic, bodies, deferral)
+    def _publish(
+        self,
+        failed: Callable[[str], ServerError],
+        topic: str,
+        bodies: Sequence[bytes],
+        deferral: float = 0.0,
+    ) -> None:
+        try:
+            self._nsqd.publish(topic, bodies, deferral)
+        except BackendFailed as error:
+            raise failed(str(error)) from error
         self.pub_counts[topic] = self.pub_counts.get(topic, 0) + len(bodies)
+        if self._nsqd.storage.answers_wait:
+            self.unconfirmed = failed
+
+    async def _confirm(self, failed: Callable[[str], ServerError], later: ServerError | None = None) -> None:
+        """The answers in the queue hold once the disk has what they confirm; else they may not be sent.
+
+        `later` is the error that came after what is to be confirmed.
+        """
+        reason = await self._nsqd.storage.synced()
+        self.unconfirmed = None
+        if reason:
+            self.protocol.discard()
+            raise failed(reason)
+        if later is not None:
+            raise later
 
     @property
     def _subscribed(self) -> Channel:
         assert self.channel is not None  # the session admits these commands only after SUB
         return self.channel
+
+
+def _pub_failed(reason: str) -> ServerError:
+    return PubFailed(f"PUB failed {reason}")
+
+
+def _mpub_failed(reason: str) -> ServerError:
+    return MpubFailed(f"MPUB failed {reason}")
+
+
+def _dpub_failed(reason: str) -> ServerError:
+    return DpubFailed(f"DPUB failed {reason}")
 
 
 def _failure(command: str, message_id: bytes, reason: str) -> str:

@@ -8,15 +8,17 @@ import re
 import socket
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from compat.debug import debug_routes, free_memory, set_block_rate
 from compat.go_logs import LOG_LEVELS
 from compat.http_api import Api, ApiError, Call, Route
 from compat.http_legacy import Legacy, with_legacy
+from compat.nsqd.backend import BackendFailed
 from compat.nsqd.options import config_values
-from compat.nsqd.stats import HEALTHY, StatsQuery, stats_document
+from compat.nsqd.stats import StatsQuery, stats_document
 from compat.nsqd.stats_text import stats_text
 from compat.version import NSQ_VERSION, version_line
 from nsqgw.errors import ServerError
@@ -74,7 +76,7 @@ class HttpPort:
     def _routes(self) -> list[Route]:
         limits = self._nsqd.limits
         routes = [
-            Route("GET", "/ping", lambda call: HEALTHY, plain=True),
+            Route("GET", "/ping", self._ping, plain=True),
             Route("GET", "/info", self._info),
             Route("GET", "/stats", self._stats),
             Route("POST", "/pub", self._pub, max_body=limits.max_msg_size, too_big="MSG_TOO_BIG"),
@@ -99,17 +101,23 @@ class HttpPort:
     def _topic_actions(self) -> dict[str, Callable[[Topic], None]]:
         return {
             "delete": lambda topic: self._nsqd.delete_topic(topic.name),
-            "pause": lambda topic: topic.set_paused(True),
-            "unpause": lambda topic: topic.set_paused(False),
+            "pause": partial(self._nsqd.set_paused, True),
+            "unpause": partial(self._nsqd.set_paused, False),
         }
 
     def _channel_actions(self) -> dict[str, Callable[[Topic, Channel], None]]:
         return {
             "delete": lambda topic, channel: self._nsqd.delete_channel(topic, channel.name),
             "empty": lambda topic, channel: channel.empty(),
-            "pause": lambda topic, channel: channel.set_paused(True),
-            "unpause": lambda topic, channel: channel.set_paused(False),
+            "pause": lambda topic, channel: self._nsqd.set_paused(True, channel),
+            "unpause": lambda topic, channel: self._nsqd.set_paused(False, channel),
         }
+
+    def _ping(self, call: Call) -> str:
+        health = self._nsqd.storage.health
+        if not health.good:
+            raise ApiError(500, str(health))
+        return str(health)
 
     def _info(self, call: Call) -> object:
         nsqd, options = self._nsqd, self._nsqd.options
@@ -151,9 +159,7 @@ class HttpPort:
             if not _SIGNED.fullmatch(asked) or not 0 <= int(asked) <= longest:
                 raise ApiError(400, "INVALID_DEFER")
             deferral = int(asked) / 1000
-        self._nsqd.publish(topic.name, (call.body,), deferral)
-        await self._nsqd.started(topic)
-        return "OK"
+        return await self._publish(topic, (call.body,), deferral)
 
     async def _mpub(self, call: Call) -> str:
         topic = self._nsqd.topic(_topic_name(call))
@@ -161,9 +167,18 @@ class HttpPort:
         words = {} if call.path == "/mput" else _BOOLEANS
         binary = "binary" in call.query and words.get(call.query["binary"], True)
         bodies = self._binary_batch(call.body) if binary else self._lines(call.body)
-        if bodies:
-            self._nsqd.publish(topic.name, bodies)
-        await self._nsqd.started(topic)
+        return await self._publish(topic, bodies)
+
+    async def _publish(self, topic: Topic, bodies: Sequence[bytes], deferral: float = 0.0) -> str:
+        nsqd = self._nsqd
+        try:
+            if bodies:
+                nsqd.publish(topic.name, bodies, deferral)
+        except BackendFailed as error:
+            raise ApiError(503, "EXITING") from error
+        await nsqd.started(topic)
+        if nsqd.storage.answers_wait and await nsqd.storage.synced():
+            raise ApiError(503, "EXITING")
         return "OK"
 
     def _lines(self, body: bytes) -> list[bytes]:

@@ -31,6 +31,9 @@ class InFlight:
     def __len__(self) -> int:
         return len(self._messages)
 
+    def __contains__(self, message_id: bytes) -> bool:
+        return message_id in self._messages
+
     def start(self, messages: Sequence[Message], consumer: Consumer, now: float) -> None:
         """The messages are about to be sent to `consumer`."""
         deadline = now + consumer.msg_timeout
@@ -85,6 +88,10 @@ class InFlight:
             del self._messages[message.id]
         self._earliest = min((message.deadline for message in self._messages.values()), default=math.inf)
         return expired
+
+    def messages(self) -> list[Message]:
+        """All of them, as they were delivered."""
+        return list(self._messages.values())
 
     def clear(self) -> None:
         """Forget everything."""

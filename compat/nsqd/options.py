@@ -48,8 +48,8 @@ def _duration(shown: str, seconds: float, text: str) -> Any:
 class NsqdOptions:
     """nsqd's settings. Raises ConfigError for values the original refuses at its start.
 
-    This broker keeps everything in memory. `data_path`, `max_bytes_per_file`, `sync_every` and
-    `sync_timeout` are accepted and have no effect, and so are the two of the queue scan's worker pool.
+    Without a `data_path` a broker writes no file, and what it holds ends with it; the command `nsqgw nsqd`
+    has the working directory for it by default. The two of the queue scan's worker pool have no effect.
     """
 
     log_level: str = _setting("info", "What to log: debug, info, warn, error or fatal.")
@@ -86,11 +86,11 @@ class NsqdOptions:
     enable_experiments: tuple[str, ...] = _setting(
         (), "Accepted without effect (may be given several times).", flag="enable-experiment"
     )
-    data_path: str = _setting("", "Accepted without effect: everything is kept in memory.")
-    mem_queue_size: int = _setting(10000, "Messages per queue; what is beyond counts as backend depth.")
-    max_bytes_per_file: int = _setting(104857600, "Accepted without effect.")
-    sync_every: int = _setting(2500, "Accepted without effect.")
-    sync_timeout: float = _duration("2s", 2.0, "Accepted without effect.")
+    data_path: str = _setting("", "Where to store what goes to disk; empty: the working directory.")
+    mem_queue_size: int = _setting(10000, "Messages per queue in memory; more go to disk.")
+    max_bytes_per_file: int = _setting(104857600, "Size of a disk queue's files in bytes.")
+    sync_every: int = _setting(2500, "Reads and writes of a disk queue per sync; 1: confirm after it.")
+    sync_timeout: float = _duration("2s", 2.0, "Longest time between the syncs of a disk queue.")
     queue_scan_worker_pool_max: int = _setting(4, "Accepted without effect.")
     queue_scan_selection_count: int = _setting(20, "Accepted without effect.")
     msg_timeout: float = _duration("1m0s", 60.0, "Time to answer a message before it is delivered again.")
@@ -157,6 +157,9 @@ class NsqdOptions:
         ):
             if getattr(self, name) < 0:
                 raise ConfigError(f"--{_dashed(name)}={getattr(self, name)}: must not be negative")
+        for name in ("max_bytes_per_file", "sync_every", "sync_timeout"):
+            if getattr(self, name) <= 0:
+                raise ConfigError(f"--{_dashed(name)}={getattr(self, name)}: must be above 0")
         self._check_figures()
 
     def _check_figures(self) -> None:

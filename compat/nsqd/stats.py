@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 Document = dict[str, Any]
 
-HEALTHY = "OK"
-
 
 @dataclass(frozen=True)
 class StatsQuery:
@@ -42,7 +40,7 @@ def stats_document(nsqd: Nsqd, query: StatsQuery, version: str) -> Document:
     clients_of = _clients_by_channel(nsqd)
     document: Document = {
         "version": version,
-        "health": HEALTHY,
+        "health": str(nsqd.storage.health),
         "start_time": nsqd.start_time,
         "topics": _topics(nsqd, query, clients_of),
     }

@@ -130,7 +130,7 @@ class ClientConnection(asyncio.Protocol):
         return False
 
     async def _wait(self, waiting: Awaitable[None], rest: Iterator[Request]) -> None:
-        """Go on with `rest`, and with reading, when the auth server has answered."""
+        """Go on with `rest`, and with reading, when the auth server has answered, or the disk has it all."""
         try:
             await waiting
         except ServerError as error:
@@ -156,6 +156,8 @@ class ClientConnection(asyncio.Protocol):
 
     def _flush(self) -> bool:
         """Write what is queued; whether there was something."""
+        if self.client.unconfirmed is not None:
+            return False
         data = self.client.protocol.data_to_send()
         if data and not self._transport.is_closing():
             self._transport.write(data)

@@ -5,20 +5,35 @@ Policy without I/O, like Channel: `wake` tells the owner that `pump` has somethi
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import repeat
 
+from compat.nsqd.backend import Backend
 from compat.nsqd.channel import Channel
 from compat.nsqd.message import Message
 from compat.nsqd.message_ids import MessageIds
+from compat.nsqd.message_queue import MessageQueue
 from nsqgw.protocol.names import is_ephemeral
+
+PUMP_MESSAGES = 2000
+PUMP_BYTES = 256 * 1024
+"""What goes from the backend to the channels in one turn of the loop; others have theirs in between."""
 
 
 class Topic:
-    """One topic. It moves nothing before `started` is set: first its known channels must exist."""
+    """One topic. It moves nothing before `started` is set: first its known channels must exist.
 
-    def __init__(self, name: str, node_id: int, mem_queue_size: int, wake: Callable[[Topic], None]) -> None:
+    An ephemeral one has no backend.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        node_id: int,
+        mem_queue_size: int,
+        wake: Callable[[Topic], None],
+        backend: Backend | None,
+    ) -> None:
         self.name = name
         self.ephemeral = is_ephemeral(name)
         self.started = False
@@ -29,7 +44,7 @@ class Topic:
         self._ids = MessageIds(node_id)
         self._mem_queue_size = mem_queue_size
         self._wake = wake
-        self._queue: deque[Message] = deque()
+        self._queue = MessageQueue(mem_queue_size, backend)
 
     @property
     def depth(self) -> int:
@@ -38,13 +53,21 @@ class Topic:
 
     @property
     def backend_depth(self) -> int:
-        """The part of `depth` beyond mem-queue-size, which the original keeps on disk."""
-        return max(0, len(self._queue) - self._mem_queue_size)
+        """The part of `depth` that memory had no room for."""
+        return self._queue.backend_depth
 
     def put(self, bodies: Sequence[bytes], now_ns: int, deferral: float = 0.0) -> None:
-        """Take published messages; `now_ns` becomes their timestamp, `deferral` is in seconds."""
+        """Take published messages; `now_ns` becomes their timestamp, `deferral` is in seconds.
+
+        Raises BackendFailed: then none of them was taken. One that goes to disk loses its deferral, so with
+        mem-queue-size 0 deferred ones stay in memory if they can leave at once, as in nsqd.
+        """
         ids = self._ids.take(len(bodies), now_ns)
-        self._queue.extend(map(Message, ids, repeat(now_ns), bodies, repeat(deferral)))
+        messages = list(map(Message, ids, repeat(now_ns), bodies, repeat(deferral)))
+        if deferral and not self._mem_queue_size and self._flows:
+            self._queue.keep(messages)
+        else:
+            self._queue.put(messages)
         self.message_count += len(bodies)
         self.message_bytes += sum(map(len, bodies))
         self._wake(self)
@@ -65,20 +88,41 @@ class Topic:
         self._wake(self)
 
     def pump(self, now: float) -> None:
-        """Move everything that waits to every channel; the first gets the originals, the others copies."""
-        if self._queue and self.channels and self.started and not self.paused:
-            messages = list(self._queue)
-            self._queue.clear()
+        """Move what waits to every channel; the first gets the originals, the others copies.
+
+        It stands still while a channel cannot store what it has: better here than nowhere.
+        """
+        if self._flows and len(self._queue) and not any(each.overfull for each in self.channels.values()):
+            messages = self._queue.take_memory(PUMP_MESSAGES, PUMP_BYTES)
             first, *others = self.channels.values()
             for channel in others:
                 self._pass_on([message.copy() for message in messages], channel, now)
             self._pass_on(messages, first, now)
+            if self._queue.backend_depth and messages:
+                self._wake(self)
         if self.ephemeral:
-            self._drop_surplus()
+            self._queue.drop_surplus()
+
+    def scan(self) -> None:
+        """Try again what did not go on: a channel was overfull, or the disk not readable."""
+        if self._flows and self._queue.backend_depth:
+            self._wake(self)
+
+    def store(self) -> int:
+        """Write what is in memory to the backend; how many messages it did not take, which are lost."""
+        return 0 if self.ephemeral else self._queue.store()
 
     def empty(self) -> None:
         """Drop what has not gone to the channels."""
-        self._queue.clear()
+        self._queue.empty()
+
+    def delete(self) -> None:
+        """Drop it for good, files and all."""
+        self._queue.delete()
+
+    @property
+    def _flows(self) -> bool:
+        return bool(self.channels) and self.started and not self.paused
 
     @staticmethod
     def _pass_on(messages: list[Message], channel: Channel, now: float) -> None:
@@ -89,8 +133,3 @@ class Topic:
                     channel.defer(message, now)
         if at_once:
             channel.put(at_once)
-
-    def _drop_surplus(self) -> None:
-        """An ephemeral queue has no disk behind it: what memory cannot hold is gone (nsqd-tcp section 14)."""
-        while len(self._queue) > self._mem_queue_size:
-            self._queue.pop()

@@ -33,14 +33,14 @@ class Turn:
         self._ensure_scheduled()
 
     def run(self) -> None:
-        """Do what was collected: topics first, since they feed channels."""
+        """Do what was collected: topics first, since they feed channels. Who wakes meanwhile is next."""
         self._scheduled = False
         now = self._clock()
-        while self._topics:
-            topic, _ = self._topics.popitem()
+        topics, self._topics = self._topics, {}
+        for topic in topics:
             topic.pump(now)
-        while self._channels:
-            channel, _ = self._channels.popitem()
+        channels, self._channels = self._channels, {}
+        for channel in channels:
             channel.hand_out(now)
 
     def _ensure_scheduled(self) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import Field, fields
-from typing import Any
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import Field, fields, replace
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from compat.nsqd import Nsqd, NsqdOptions
-from compat.nsqd.metrics import broker_metrics
 from compat.nsqd.options import KIND_ADDRESS, KIND_DURATION, KIND_WORD, config_key, flag_name
 from gateways.cli.daemon import admin_options, run_daemon
 from gateways.cli.go_flags import (
@@ -26,6 +26,16 @@ from gateways.cli.go_flags import (
 )
 from gateways.cli.options import LISTEN_ADDRESS, OPTIONAL_ADDRESS, OPTIONAL_LISTEN_ADDRESS
 from nsqgw.errors import ConfigError
+
+if TYPE_CHECKING:
+    from prometheus_client import Metric
+
+
+def _metrics(nsqd: Nsqd) -> Iterable[Metric]:
+    """The figures for Prometheus, whose library is imported when there is an admin port that asks."""
+    from compat.nsqd.metrics import broker_metrics
+
+    return broker_metrics(nsqd)
 
 
 def _option(setting: Field[Any]) -> Decorator:
@@ -71,18 +81,19 @@ def _with_nsqd_flags(function: Callable[..., int]) -> Callable[..., int]:
 def command(
     admin_address: str, allow_hosts: tuple[str, ...], verbose: bool, worker_id: bool, **flags: Any
 ) -> int:
-    """The message broker: nsqd in memory, with the flags of the original.
+    """The message broker: nsqd, with the flags and the disk queues of the original.
 
     Flags take one or two dashes, and their value after `=` or as the next argument.
     """
     try:
         options = NsqdOptions(**{each.name: flags[config_key(each.name)] for each in fields(NsqdOptions)})
+        options = replace(options, data_path=options.data_path or os.curdir)
     except ConfigError as error:
         raise click.UsageError(str(error)) from error
     return run_daemon(
         "nsqgw nsqd",
         Nsqd(options),
-        broker_metrics,
+        _metrics,
         log_prefix=options.log_prefix,
         log_level=options.log_level,
         admin_address=admin_address,

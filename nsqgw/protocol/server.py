@@ -118,6 +118,10 @@ class ServerProtocol:
         """Queue an error frame."""
         self._outgoing.append(encode_error(error.data))
 
+    def discard(self) -> None:
+        """Forget what is queued: it turned out not to be true."""
+        self._outgoing.clear()
+
     def send_heartbeat(self) -> None:
         """Queue a heartbeat."""
         self._outgoing.append(HEARTBEAT_FRAME)

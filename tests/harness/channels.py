@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from compat.nsqd.backend import MemoryBackend, MemoryBudget
 from compat.nsqd.consumer import Consumer
 from compat.nsqd.message import Message
 
@@ -44,6 +45,11 @@ class Woken:
 
     def __call__(self, _who: object) -> None:
         self.count += 1
+
+
+def memory_backend(*_: object) -> MemoryBackend:
+    """What a broker without a data path has behind its queues."""
+    return MemoryBackend(MemoryBudget(), lambda reason: None)
 
 
 def make_messages(*bodies: bytes) -> list[Message]:

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,7 +17,6 @@ from harness.http import get
 from harness.polling import eventually
 from harness.wire import Wire
 
-ROOT = Path(__file__).parents[2]
 RUN = "import sys; from gateways.cli.main import main; sys.exit(main())"
 LISTENING = re.compile(r"\[nsqd\] \d{4}/\d\d/\d\d \d\d:\d\d:\d\d\.\d{6} INFO: (TCP|HTTP): listening on (\S+)")
 
@@ -24,14 +24,15 @@ StartNsqd = Callable[..., subprocess.Popen[bytes]]
 
 
 def nsqd(*flags: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", RUN, "nsqd", *flags],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        return subprocess.run(
+            [sys.executable, "-c", RUN, "nsqd", *flags],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
 
 
 @pytest.fixture
@@ -40,13 +41,14 @@ def log(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def start(log: Path) -> Iterator[StartNsqd]:
-    """Starts the command, its stderr going to `log`; kills what is left of it."""
+def start(log: Path, tmp_path: Path) -> Iterator[StartNsqd]:
+    """Starts the command in an empty folder, its stderr going to `log`; kills what is left of it."""
     processes: list[subprocess.Popen[bytes]] = []
 
     def begin(*flags: str) -> subprocess.Popen[bytes]:
         with log.open("wb") as stderr:
-            process = subprocess.Popen([sys.executable, "-c", RUN, "nsqd", *flags], cwd=ROOT, stderr=stderr)
+            command = [sys.executable, "-c", RUN, "nsqd", *flags]
+            process = subprocess.Popen(command, cwd=tmp_path, stderr=stderr)
         processes.append(process)
         return process
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from compat.nsqd.channel import Channel
-from harness.channels import Inbox, Woken
+from harness.channels import Inbox, Woken, memory_backend
 
 
 @pytest.fixture
@@ -18,7 +18,14 @@ def woken() -> Woken:
 @pytest.fixture
 def make_channel(woken: Woken) -> Callable[..., Channel]:
     def make(name: str = "ch", mem_queue_size: int = 10, max_msg_timeout: float = 900.0) -> Channel:
-        return Channel("t", name, mem_queue_size=mem_queue_size, max_msg_timeout=max_msg_timeout, wake=woken)
+        return Channel(
+            "t",
+            name,
+            mem_queue_size=mem_queue_size,
+            max_msg_timeout=max_msg_timeout,
+            wake=woken,
+            open_backend=memory_backend,
+        )
 
     return make
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from compat.nsqd.channel import HELPING_BYTES, Channel
 from compat.nsqd.in_flight import NotInFlight
-from harness.channels import Inbox, Woken, make_messages
+from harness.channels import Inbox, Woken, make_messages, memory_backend
 
 
 def numbered(count: int) -> list[bytes]:
@@ -52,8 +52,11 @@ def test_lowering_rdy_recalls_nothing_and_stops_delivery(
     assert len(inbox.messages) == 4
 
 
-def test_what_one_turn_brought_is_delivered_at_once(channel: Channel, join: Callable[..., Inbox]) -> None:
-    inbox = join(100)
+def test_what_one_turn_brought_is_delivered_at_once(
+    make_channel: Callable[..., Channel], join: Callable[..., Inbox]
+) -> None:
+    channel = make_channel(mem_queue_size=50)
+    inbox = join(100, to=channel)
     channel.put(make_messages(*numbered(50)))
     channel.hand_out(0.0)
     assert inbox.deliveries == 1
@@ -262,7 +265,9 @@ steps = st.lists(
 @given(steps)
 def test_no_message_is_lost_or_doubled_whatever_happens(steps: list[tuple[str, int]]) -> None:
     """Every message is at all times in exactly one place, until it is finished."""
-    channel = Channel("t", "c", mem_queue_size=3, max_msg_timeout=9.0, wake=Woken())
+    channel = Channel(
+        "t", "c", mem_queue_size=3, max_msg_timeout=9.0, wake=Woken(), open_backend=memory_backend
+    )
     inboxes = [Inbox(msg_timeout=3.0) for _ in range(3)]
     for inbox in inboxes:
         channel.add_consumer(inbox.consumer)
