@@ -166,8 +166,8 @@ class Connection:
     def publish(self, topic: str, *arguments: Any) -> None:
         """`publish(topic, body, ..., cb)`: PUB of one body, MPUB of several.
 
-        `cb(connection, info)` is called at success; it may be left out or None. What nsqd refuses, and what has
-        no answer when the connection ends, is told to `error_cb`. Raises NotConnected, PublishError,
+        `cb(connection, info)` is called at success; it may be left out or None. What nsqd refuses, and what
+        has no answer when the connection ends, is told to `error_cb`. Raises NotConnected, PublishError,
         InvalidName, and TypeError for a body that is not bytes.
         """
         bodies, cb = split_callback(arguments)
