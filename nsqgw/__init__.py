@@ -2,31 +2,43 @@
 
 from typing import TYPE_CHECKING, Any
 
-from nsqgw import errors
-from nsqgw.config import ConnectionConfig, ConsumerConfig, ProducerConfig, TlsConfig
-from nsqgw.consumer import Batch, Consumer, FailureRule
-from nsqgw.errors import NSQError
-from nsqgw.message import Message
-from nsqgw.producer import Producer
 from nsqgw.version import __version__
 
 if TYPE_CHECKING:
+    from nsqgw import errors
+    from nsqgw.config import ConnectionConfig, ConsumerConfig, ProducerConfig, TlsConfig
+    from nsqgw.consumer import Batch, Consumer, FailureRule
+    from nsqgw.errors import NSQError
     from nsqgw.log_handler import NsqHandler
+    from nsqgw.message import Message
+    from nsqgw.producer import Producer
     from nsqgw.producer.blocking import BlockingProducer
     from nsqgw.producer.shared import publish
 else:
     _ON_DEMAND = {
+        "Batch": "nsqgw.consumer",
         "BlockingProducer": "nsqgw.producer.blocking",
+        "ConnectionConfig": "nsqgw.config",
+        "Consumer": "nsqgw.consumer",
+        "ConsumerConfig": "nsqgw.config",
+        "FailureRule": "nsqgw.consumer",
+        "Message": "nsqgw.message",
+        "NSQError": "nsqgw.errors",
         "NsqHandler": "nsqgw.log_handler",
+        "Producer": "nsqgw.producer",
+        "ProducerConfig": "nsqgw.config",
+        "TlsConfig": "nsqgw.config",
         "publish": "nsqgw.producer.shared",
     }
 
     def __getattr__(name: str) -> Any:
-        """What programs with a loop do without is imported when it is asked for."""
-        if name not in _ON_DEMAND:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        """Imported when it is asked for: a program pays for what it uses, a daemon for no client."""
         import importlib
 
+        if name == "errors":
+            return importlib.import_module("nsqgw.errors")
+        if name not in _ON_DEMAND:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         value = globals()[name] = getattr(importlib.import_module(_ON_DEMAND[name]), name)
         return value
 

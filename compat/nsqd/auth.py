@@ -11,12 +11,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from nsqgw.config import HttpConfig, TlsConfig
 from nsqgw.errors import NSQError
 from nsqgw.http.address import HttpAddress, parse_http_address
 from nsqgw.http.answer import Answer, json_object
 from nsqgw.http.call import Call
-from nsqgw.http.exchange import Exchange
 
 if TYPE_CHECKING:
     from compat.nsqd.options import NsqdOptions
@@ -144,6 +142,9 @@ class AuthServers:
     """All auth servers of one nsqd; raises ConfigError for addresses and files that cannot be used."""
 
     def __init__(self, options: NsqdOptions, now: Callable[[], float] = time.monotonic) -> None:
+        from nsqgw.config import HttpConfig, TlsConfig  # not before there is a server: nsqd starts faster
+        from nsqgw.http.exchange import Exchange
+
         self._addresses = [auth_address(each) for each in options.auth_http_addresses]
         self._post = options.auth_http_request_method == "post"
         self._now = now

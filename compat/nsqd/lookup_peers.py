@@ -16,9 +16,7 @@ from typing import TYPE_CHECKING
 from tornado.iostream import IOStream, StreamClosedError
 
 from compat.version import NSQ_VERSION
-from nsqgw.connection.stream import open_stream
 from nsqgw.errors import ConnectionClosed, DeadlineExceeded, NSQError
-from nsqgw.http import LookupdHttpAsync
 from nsqgw.lookup.wake import Wake
 from nsqgw.protocol.lookup import (
     MAGIC,
@@ -126,6 +124,8 @@ class LookupPeers:
         return frozenset().union(*answers)
 
     async def _channels_at(self, address: str, topic: str) -> frozenset[str]:
+        from nsqgw.http import LookupdHttpAsync  # not before there is an nsqlookupd: nsqd starts faster
+
         timeout = self._nsqd.options.http_client_request_timeout
         try:
             async with LookupdHttpAsync(address, timeout=timeout) as lookupd:
@@ -183,6 +183,8 @@ class _Peer:
 
     async def _converse(self) -> float:
         """One connection from its beginning to its end; how long it was of use, in seconds."""
+        from nsqgw.connection.stream import open_stream  # likewise
+
         clock = asyncio.get_running_loop().time
         used_from: float | None = None
         logger.info("LOOKUP connecting to %s", self._address)

@@ -10,12 +10,15 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from compat.http_api import ApiError, Call, Route, TakeOver
 from compat.nsqlookupd.topology_registry import WatchedRegistry
-from nsqgw.service.topology_publisher import TopologyPublisher
 from nsqgw.service.topology_stream import Refused, StreamRequest, TopologyStreams
 from nsqgw.topology.journal import Journal
+
+if TYPE_CHECKING:
+    from nsqgw.service.topology_publisher import TopologyPublisher
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +53,8 @@ class Topology:
         """Publish the events to `topic`, on one of `nsqds`, or else of those that `lookupd`, we ourselves,
         know."""
         self.watch()
+        from nsqgw.service.topology_publisher import TopologyPublisher  # a producer, for who asked for it
+
         self.publisher = TopologyPublisher(self.journal, topic, nsqds, () if nsqds else (lookupd,))
         self.publisher.start()
 

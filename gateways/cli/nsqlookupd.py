@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import click
 
 from compat.nsqlookupd import Nsqlookupd, NsqlookupdOptions
-from compat.nsqlookupd.metrics import directory_metrics
 from gateways.cli.daemon import admin_options, run_daemon
 from gateways.cli.go_flags import (
     LOG_LEVEL,
@@ -18,6 +19,16 @@ from gateways.cli.go_flags import (
     version_option,
 )
 from gateways.cli.options import ADDRESS, LISTEN_ADDRESS, OPTIONAL_TOPIC
+
+if TYPE_CHECKING:
+    from prometheus_client import Metric
+
+
+def _metrics(lookupd: Nsqlookupd) -> Iterable[Metric]:
+    """The figures for Prometheus, whose library is imported when there is an admin port that asks."""
+    from compat.nsqlookupd.metrics import directory_metrics
+
+    return directory_metrics(lookupd)
 
 
 @click.command(cls=GoCommand, name="nsqlookupd", context_settings={"help_option_names": ["-h", "--help"]})
@@ -97,7 +108,7 @@ def command(
     return run_daemon(
         "nsqgw nsqlookupd",
         Nsqlookupd(options),
-        directory_metrics,
+        _metrics,
         log_prefix=log_prefix,
         log_level=log_level,
         admin_address=admin_address,

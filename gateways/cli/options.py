@@ -8,7 +8,6 @@ from typing import Any
 import click
 
 from nsqgw.errors import ConfigError
-from nsqgw.lookup.client import lookup_address
 from nsqgw.protocol.names import check_channel, check_topic
 from nsqgw.service.hosts import check_host_name
 from nsqgw.service.listen import is_path
@@ -39,6 +38,10 @@ def _checked_address(text: str) -> str:
 
 def _checked_lookup_address(text: str) -> str:
     """The same for nsqlookupd's, which may be a URL."""
+    from nsqgw.lookup.client import (
+        lookup_address,
+    )  # a client; the daemons, which have no such flag, do without
+
     lookup_address(text)
     return text
 
