@@ -15,7 +15,7 @@ help:
 	@echo "make check            format, lint, types and layers"
 	@echo "make real-daemons     build the original nsqd, nsqlookupd and nsqadmin into .cache/bin (needs Go)"
 	@echo "make system-packages  install what the tests need from Debian: chromium, Perl modules (needs root)"
-	@echo "make test-oldest      unit tests on Python 3.10, if there is one"
+	@echo "make test-oldest      unit, loop and property tests on Python 3.10, if there is one"
 	@echo "make bench            benchmarks; make bench-compare: next to other clients on the same broker"
 	@echo "make soak             property tests with many more examples, ten minutes of fuzzing, and soak-reconnects"
 	@echo "make soak-reconnects  10 million messages, a reconnect a second (ARGS='--count 500000' for fewer)"

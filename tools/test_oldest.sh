@@ -32,5 +32,4 @@ if [[ ! -e $stamp || setup.cfg -nt $stamp ]]; then
     touch "$stamp"
 fi
 "$venv/bin/python" --version
-# Not tests/loop: there a socket was once left to the collector, for a reason not found yet, which fails a run.
-"$venv/bin/pytest" -q tests/unit
+"$venv/bin/pytest" -q -n 4 --dist=loadfile tests/unit tests/loop tests/properties
