@@ -38,9 +38,7 @@ def _checked_address(text: str) -> str:
 
 def _checked_lookup_address(text: str) -> str:
     """The same for nsqlookupd's, which may be a URL."""
-    from nsqgw.lookup.client import (
-        lookup_address,
-    )  # a client; the daemons, which have no such flag, do without
+    from nsqgw.lookup.client import lookup_address  # for clients; a daemon starts without
 
     lookup_address(text)
     return text
