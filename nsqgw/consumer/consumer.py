@@ -140,11 +140,19 @@ class Consumer:
 
         Messages no handler has seen go back at once. Those being handled have `timeout` seconds, by
         default `drain_timeout`; then they are given back, too, and their handlers are cancelled.
-        Returns when all is done; calling it again waits for the same end.
+        Returns when all is done; calling it again waits for the same end. A handler that calls it goes on at
+        once: its own message is among those being handled.
         """
         if self._closed is None:
             self._started = True
             return
+        if self._handover.is_run_by(asyncio.current_task()):
+            self._stopped_by_handler = self._loop.create_task(self._stop(timeout))
+            return
+        await self._stop(timeout)
+
+    async def _stop(self, timeout: float | None) -> None:
+        assert self._closed is not None
         if self._stopping:
             await self._closed.wait()
             return

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from nsqgw.consumer.arrival import arrival_of
 from nsqgw.consumer.failures import Failures
@@ -33,6 +33,9 @@ class Dispatch(Protocol):
 
     def discard_stale(self) -> None:
         """Forget the messages no handler has seen and nsqd delivers again."""
+
+    def is_run_by(self, task: asyncio.Task[Any] | None) -> bool:
+        """Whether a handler runs in this task."""
 
     async def close(self) -> None:
         """End what still runs."""
@@ -88,6 +91,9 @@ class SyncDispatch:
     def discard_stale(self) -> None:
         return
 
+    def is_run_by(self, task: asyncio.Task[Any] | None) -> bool:
+        return False
+
     async def close(self) -> None:
         return
 
@@ -108,6 +114,9 @@ class AsyncDispatch:
 
     def discard_stale(self) -> None:
         self._pool.discard(lambda message: arrival_of(message).is_stale)
+
+    def is_run_by(self, task: asyncio.Task[Any] | None) -> bool:
+        return self._pool.is_run_by(task)
 
     async def close(self) -> None:
         await self._pool.close()
@@ -161,6 +170,9 @@ class BatchDispatch:
     def discard_stale(self) -> None:
         if self._pool is not None:
             self._pool.discard(lambda messages: arrival_of(messages[0]).is_stale)
+
+    def is_run_by(self, task: asyncio.Task[Any] | None) -> bool:
+        return self._pool is not None and self._pool.is_run_by(task)
 
     async def close(self) -> None:
         if self._pool is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
+from typing import Any
 
 from nsqgw.config import ConnectionConfig
 from nsqgw.connection import Connection, connect
@@ -47,6 +48,10 @@ class DeadLetters:
 
     def discard_stale(self) -> None:
         """Nothing waits here."""
+
+    def is_run_by(self, task: asyncio.Task[Any] | None) -> bool:
+        """No: there is no handler."""
+        return False
 
     async def close(self) -> None:
         """End what is under way; nsqd delivers it again."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from nsqgw.config import ConsumerConfig
 from nsqgw.consumer.dispatch import Dispatch, dispatch_for
@@ -83,6 +85,11 @@ class Handover:
         self._dispatch.discard_stale()
         if self._giving_up is not None:
             self._giving_up.discard_stale()
+
+    def is_run_by(self, task: asyncio.Task[Any] | None) -> bool:
+        """Whether a handler runs in this task."""
+        giving_up = self._giving_up is not None and self._giving_up.is_run_by(task)
+        return giving_up or self._dispatch.is_run_by(task)
 
     async def close(self) -> None:
         """End what still runs."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from typing import Any
 
 from nsqgw.consumer.arrival import arrival_of
 from nsqgw.message import Message
@@ -51,6 +52,10 @@ class Inbox:
         fresh = [message for message in self._messages if not arrival_of(message).is_stale]
         self._messages.clear()
         self._messages.extend(fresh)
+
+    def is_run_by(self, task: asyncio.Task[Any] | None) -> bool:
+        """No: whoever reads is his own master."""
+        return False
 
     async def close(self) -> None:
         """Readers end."""

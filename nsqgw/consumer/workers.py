@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -52,18 +52,22 @@ class WorkerPool(Generic[T]):
         self._queue.clear()
         self._queue.extend(fresh)
 
+    def is_run_by(self, task: asyncio.Task[Any] | None) -> bool:
+        """Whether `task` is one of the workers."""
+        return task in self._workers
+
     async def close(self) -> None:
-        """Cancel the workers and wait for them, except for the one that calls this.
+        """Cancel the workers and wait for them; none of them may call this.
 
         A handler that catches its CancelledError and goes on is waited for only a few seconds.
         """
         self.closing = True
         self._queue.clear()
-        others = self._workers - {asyncio.current_task()}
-        for worker in others:
+        workers = set(self._workers)
+        for worker in workers:
             worker.cancel()
-        if others:
-            _, stubborn = await asyncio.wait(others, timeout=_CLOSE_TIMEOUT)
+        if workers:
+            _, stubborn = await asyncio.wait(workers, timeout=_CLOSE_TIMEOUT)
             if stubborn:
                 text = "%d handler(s) go on %g s after they were cancelled; they are left behind"
                 logger.warning(text, len(stubborn), _CLOSE_TIMEOUT)
@@ -91,7 +95,7 @@ class WorkerPool(Generic[T]):
                 self._wake()
             while queue:
                 await handle(queue.popleft())
-            if self.closing:  # the item's own handling closed the pool
+            if self.closing:  # the item's handling has caught its cancellation
                 return
             sleeper: asyncio.Future[None] = self._loop.create_future()
             self._idle.append(sleeper)

@@ -226,6 +226,28 @@ async def test_a_handler_may_stop_its_own_consumer(fake: ScriptedNsqd) -> None:
     assert session.ids("FIN") == [1]
 
 
+@pytest.mark.parametrize("kind", ["handler", "batch_handler", "on_giving_up"])
+async def test_a_handler_that_stops_its_consumer_is_not_waited_for_by_itself(
+    fake: ScriptedNsqd, kind: str
+) -> None:
+    """Its message is unanswered until it returns: it goes on at once, and the stop waits for it."""
+
+    async def handle(given: Any) -> None:
+        await consumer.stop()
+        await consumer.stop()
+
+    options: dict[str, Any] = {"handler": handle} if kind == "handler" else {"handler": None, kind: handle}
+    if kind == "on_giving_up":
+        options |= {"handler": nothing, "max_attempts": 1}
+    consumer = Subject(options.pop("handler"), fake, drain_timeout=100.0, **options)
+    await consumer.start()
+    session = await fake.subscribed()
+    session.deliver(1, attempts=2)
+    await asyncio.wait_for(consumer.wait_closed(), 10)
+    await session.end()
+    assert session.ids("FIN") == [1]
+
+
 async def test_a_consumer_that_never_started(fake: ScriptedNsqd) -> None:
     consumer = Subject(nothing, fake)
     with pytest.raises(Closed, match="not running"):
