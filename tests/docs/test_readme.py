@@ -105,6 +105,7 @@ def test_every_python_block_is_run_by_some_test() -> None:
         "import LookupdHttp",
         "def test_round_trip",
         "expose_stats",
+        "from compat.perl",
     ]
     assert [len([words for words in tested if words in block]) for block in blocks("python")] == [1] * len(
         tested
@@ -128,6 +129,14 @@ def test_metrics_of_a_consumer(nsqd: Any, spawn: Any) -> None:
     url = f"http://127.0.0.1:{port}/metrics"
     eventually(lambda: finished in requests.get(url, timeout=5).text, what="the message counted")
     assert 'nsqgw_facts_total{channel="archive",kind="connected"' in requests.get(url, timeout=5).text
+
+
+def test_the_reader_that_comes_from_perl(nsqd: Any, spawn: Any) -> None:
+    publish(nsqd, b"hello")
+    code = python_block("from compat.perl").replace("127.0.0.1:4150", nsqd.tcp_address)
+    process, output = spawn(sys.executable, "-X", "dev", "-W", "error", "-c", code)
+    assert process.wait(30) == 0, output.read_text()
+    assert output.read_text() == "1 b'hello'\n"
 
 
 @pytest.mark.parametrize("words", ["await message.finish()", "consumer.batches"])
