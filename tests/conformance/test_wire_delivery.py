@@ -135,7 +135,7 @@ def test_requeue_of_a_deferred_message_fails(wire: Wire, old_topic: str) -> None
     assert wire.error() == f"E_REQ_FAILED REQ {message_id.decode()} {LATE}"
 
 
-def test_c_tcp_29_timeout_redelivers(wire: Wire, old_topic: str, channel: Stats) -> None:
+def test_c_tcp_29_c_nsqd_13_timeout_redelivers(wire: Wire, old_topic: str, channel: Stats) -> None:
     wire.identify(msg_timeout=1000)
     publish(wire, old_topic, b"slow")
     wire.subscribe(old_topic, "ch", rdy=1)
