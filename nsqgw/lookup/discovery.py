@@ -59,6 +59,8 @@ class Discovery:
         )
         self._on_found = on_found
         self._on_failed = on_failed
+        self.problems: dict[str, str] = {}
+        """What went wrong when they were asked last, by address; those that answered well are not in it."""
         self._wake = Wake()
         self._task: asyncio.Task[None] | None = None
 
@@ -94,17 +96,22 @@ class Discovery:
         """Ask one nsqlookupd and tell the outcome; whether it answered."""
         try:
             found = await ask(self._exchange, lookupd, self._question)
+            self.problems.pop(str(lookupd), None)
             if found.malformed:
                 text = f"{lookupd}: left out {found.malformed} senseless entries of {self._question.path}"
-                self._on_failed(str(lookupd), DiscoveryError(text))
+                self._failed(lookupd, DiscoveryError(text))
             union.add(found.values)
         except DiscoveryError as error:
-            self._on_failed(str(lookupd), error)
+            self._failed(lookupd, error)
             return False
         except Exception:  # a mistake of ours or in a callback must not end discovery for good
             logger.exception("asking nsqlookupd %s %s failed", lookupd, self._question.text)
             return False
         return True
+
+    def _failed(self, lookupd: HttpAddress, error: DiscoveryError) -> None:
+        self.problems[str(lookupd)] = str(error)
+        self._on_failed(str(lookupd), error)
 
 
 class _Union:

@@ -109,6 +109,10 @@ class Announcements(TopologyFeed):
             if found := interest.news(changes):
                 _tell(on_found, found & interest.all(cluster))
 
+    def forget(self, source: str) -> None:
+        """What is there now is not known any more."""
+        self._clusters.pop(source, None)
+
     def _follow(self, interest: _Interest, on_found: OnFound) -> Unfollow:
         key = object()
         self._followers[key] = (interest, on_found)

@@ -83,8 +83,7 @@ class Sources:
         self._serve = serve
         self._on_fact = on_fact
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self.problems: dict[str, str] = {}
-        """The last trouble with each address: as text, an exception would hold on to a dead connection."""
+        self._troubles: dict[str, str] = {}  # as text: an exception would hold on to a dead connection
         self._discovery: Discovery | None = None
         if lookupds := tuple(lookupd_addresses):
             self._discovery = discovery_for(
@@ -95,6 +94,11 @@ class Sources:
     def addresses(self) -> tuple[str, ...]:
         """The nsqds that are connected or to be connected."""
         return tuple(self._tasks)
+
+    @property
+    def problems(self) -> dict[str, str]:
+        """The last trouble with each nsqd and nsqlookupd that has not recovered, by address."""
+        return self._troubles | (self._discovery.problems if self._discovery is not None else {})
 
     def start(self) -> None:
         """Begin to connect."""
@@ -124,7 +128,7 @@ class Sources:
 
     def disconnected(self, address: str, error: NSQError) -> None:
         """A connection was lost: ask nsqlookupd who else there is, until somebody is."""
-        self.problems[address] = str(error)
+        self._troubles[address] = str(error)
         self._wanted_until[address] = self._clock() + _KEEP_TRYING
         if self._discovery is not None and self._search_timer is None:
             self._search(_FIRST_SEARCH)
@@ -155,7 +159,7 @@ class Sources:
         task.add_done_callback(lambda done: self._forget(address, done))
 
     async def _serve_one(self, connection: Connection) -> None:
-        self.problems.pop(connection.address, None)
+        self._troubles.pop(connection.address, None)
         self._living += 1
         try:
             await self._serve(connection)
@@ -171,7 +175,7 @@ class Sources:
         if self._tasks.get(address) is task:
             del self._tasks[address]
             self._wanted_until.pop(address, None)
-            self.problems.pop(address, None)
+            self._troubles.pop(address, None)
 
     def _on_found(self, advertised: frozenset[str]) -> None:
         for address in sorted(map(self._address_map, advertised)):
@@ -184,8 +188,7 @@ class Sources:
     def _report(self, fact: Fact) -> None:
         if isinstance(fact, ConnectFailed):
             fact = dataclasses.replace(fact, error=self._explained(fact))
-        if isinstance(fact, ConnectFailed | LookupFailed):
-            self.problems[fact.address] = str(fact.error)
+            self._troubles[fact.address] = str(fact.error)
         self._on_fact(fact)
 
     def _explained(self, fact: ConnectFailed) -> NSQError:

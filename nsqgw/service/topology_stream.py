@@ -16,7 +16,6 @@ from http import HTTPStatus
 
 from tornado.iostream import IOStream, StreamClosedError
 
-from nsqgw.deadline import within
 from nsqgw.service.origin import OriginPolicy
 from nsqgw.service.topology_dialects import Dialect, EventStream, websocket
 from nsqgw.topology.events import Position
@@ -113,7 +112,7 @@ class TopologyStreams:
             for result in await asyncio.gather(listening, telling, return_exceptions=True):
                 _report(result)
             with contextlib.suppress(StreamClosedError, asyncio.TimeoutError):
-                await within(_FAREWELL_TIMEOUT, stream.write(dialect.farewell()))
+                await _write(stream, dialect.farewell(), _FAREWELL_TIMEOUT)
             stream.close()
 
     async def _tell(self, stream: IOStream, dialect: Dialect, position: Position | None) -> None:
@@ -139,8 +138,13 @@ async def _listen(stream: IOStream, dialect: Dialect) -> None:
             await _write(stream, answer)
 
 
-async def _write(stream: IOStream, data: bytes) -> None:
-    await within(WRITE_TIMEOUT, stream.write(data))
+async def _write(stream: IOStream, data: bytes, timeout: float | None = None) -> None:
+    """Until the kernel has taken `data`; asyncio.TimeoutError when the reader does not let it."""
+    written = stream.write(data)  # never cancelled: tornado would complain of that in the log
+    await asyncio.wait({written}, timeout=WRITE_TIMEOUT if timeout is None else timeout)
+    if not written.done():
+        raise asyncio.TimeoutError
+    written.result()
 
 
 def _report(result: BaseException | None) -> None:
