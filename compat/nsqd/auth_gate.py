@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Awaitable, Callable
 
+from compat.http_answers import encode_json
 from compat.nsqd.auth import AuthServerError, AuthServers, Grant, Question
 from nsqgw.errors import AuthFailed, AuthFirst, Invalid, Unauthorized
 from nsqgw.protocol.command_lines import quoted
@@ -59,7 +59,7 @@ class AuthGate:
             "identity_url": self.grant.identity_url,
             "permission_count": len(self.grant.authorizations),
         }
-        return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace")
+        return encode_json(document)
 
     async def _authenticate(self) -> None:
         grant = await self._ask()

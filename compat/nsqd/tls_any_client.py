@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from cryptography.x509.oid import NameOID
 from OpenSSL import SSL
 
 from compat.nsqd.tls import OLD_CIPHERS, OLD_VERSIONS, TlsFacts, go_cipher_suite, go_version
@@ -37,7 +38,8 @@ class AnyClientTunnel:
         connection.set_accept_state()
 
     def receive(self, data: bytes) -> None:
-        self._tls.bio_write(data)
+        if data:
+            self._tls.bio_write(data)
         if self.established:
             return
         try:
@@ -73,10 +75,12 @@ class AnyClientTunnel:
                 return b"".join(encrypted)
 
     def _facts(self) -> TlsFacts:
-        certificate = self._tls.get_peer_certificate()
-        name = certificate.get_subject().CN if certificate is not None else None
+        certificate = self._tls.get_peer_certificate(as_cryptography=True)
+        assert certificate is not None, "the handshake fails without one"
+        names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+        name = str(names[0].value) if names else ""
         suite = go_cipher_suite(self._tls.get_cipher_name() or "")
-        return TlsFacts(go_version(self._tls.get_protocol_version_name()), suite, name or "")
+        return TlsFacts(go_version(self._tls.get_protocol_version_name()), suite, name)
 
 
 def any_client_tunnels(options: NsqdOptions) -> Callable[[], AnyClientTunnel]:

@@ -2,77 +2,26 @@
 
 from __future__ import annotations
 
-import struct
-import zlib
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-import snappy
 
-from harness.wire import MESSAGE, RESPONSE, Wire, sized
-
-
-class DeflateCodec:
-    """Raw deflate, one endless stream each way, flushed after every command."""
-
-    def __init__(self) -> None:
-        self._compressor = zlib.compressobj(wbits=-15)
-        self._decompressor = zlib.decompressobj(wbits=-15)
-
-    def compress(self, data: bytes) -> bytes:
-        return self._compressor.compress(data) + self._compressor.flush(zlib.Z_SYNC_FLUSH)
-
-    def decompress(self, data: bytes) -> bytes:
-        return self._decompressor.decompress(data)
+from harness.encrypted import CODECS, Layered
+from harness.wire import MESSAGE, RESPONSE, Wire
 
 
-class SnappyCodec:
-    """Snappy's framing format."""
-
-    def __init__(self) -> None:
-        self._compressor = snappy.StreamCompressor()
-        self._decompressor = snappy.StreamDecompressor()
-
-    def compress(self, data: bytes) -> bytes:
-        return bytes(self._compressor.compress(data))
-
-    def decompress(self, data: bytes) -> bytes:
-        return bytes(self._decompressor.decompress(data))
-
-
-class Compressed:
-    """Frames over a codec; begins right behind the answer to IDENTIFY."""
-
-    def __init__(self, wire: Wire, codec: DeflateCodec | SnappyCodec) -> None:
-        self.wire = wire
-        self.codec = codec
-        self.plain = b""
-
-    def send(self, data: bytes) -> None:
-        self.wire.send(self.codec.compress(data))
-
-    def frame(self) -> tuple[int, bytes]:
-        while len(self.plain) < 8 or len(self.plain) < 4 + struct.unpack(">i", self.plain[:4])[0]:
-            self.plain += self.codec.decompress(self.wire.exactly(1))
-        size, kind = struct.unpack(">ii", self.plain[:8])
-        data, self.plain = self.plain[8 : 4 + size], self.plain[4 + size :]
-        return kind, data
-
-
-@pytest.mark.parametrize(("name", "codec"), [("deflate", DeflateCodec), ("snappy", SnappyCodec)])
-def test_c_tcp_43_44_upgrade_and_traffic(
-    connect: Callable[..., Wire], topic: str, name: str, codec: Callable[[], Any]
-) -> None:
+@pytest.mark.parametrize("name", CODECS)
+def test_c_tcp_43_44_upgrade_and_traffic(connect: Callable[..., Wire], topic: str, name: str) -> None:
     wire = connect()
     answer = wire.negotiate(**{name: True}, output_buffer_timeout=25)
     assert (answer["deflate"], answer["snappy"]) == (name == "deflate", name == "snappy")
-    stream = Compressed(wire, codec())
+    stream = Layered(wire)
+    stream.start_compression(CODECS[name]())
     assert stream.frame() == (RESPONSE, b"OK")
     bodies = [b"x", b"y" * 100_000]
     for body in bodies:
-        stream.send(f"PUB {topic}\n".encode() + sized(body))
-        assert stream.frame() == (RESPONSE, b"OK")
+        assert stream.ask(f"PUB {topic}".encode(), body) == (RESPONSE, b"OK")
     stream.send(f"SUB {topic} ch\nRDY 2\n".encode())
     assert stream.frame() == (RESPONSE, b"OK")
     frames = [stream.frame() for _ in bodies]

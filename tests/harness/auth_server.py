@@ -15,10 +15,19 @@ ALL = {"topic": ".*", "channels": [".*"], "permissions": ["subscribe", "publish"
 class AuthServer:
     """`with AuthServer() as auth`: `auth.address`; `grants[secret]` are the authorizations of a secret.
 
-    Its port stays the same over `stop` and `start`.
+    `document` is merged into every answer, or sent in its place when it is no dict; `status` is that of an
+    answer about a known secret. Answers come after `delay` seconds, or at `release`. Its port stays the same
+    over `stop` and `start`.
     """
 
     def __init__(self) -> None:
+        self.document: Any = {}
+        self.status = 200
+        self.delay = 0.0
+        self.paths: list[str] = []
+        self.accepts: list[str | None] = []
+        self.posted: list[dict[str, list[str]]] = []
+        self._released = threading.Event()
         self.grants: dict[str, list[dict[str, Any]]] = {}
         self.questions: list[dict[str, str]] = []
         self.address = "127.0.0.1:0"
@@ -47,19 +56,39 @@ class AuthServer:
     ) -> None:
         self.stop()
 
+    def release(self) -> None:
+        """Wait no longer."""
+        self._released.set()
+
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         server = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                question = {name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()}
+                self._answer(parse_qs(urlsplit(self.path).query, keep_blank_values=True))
+
+            def do_POST(self) -> None:
+                posted = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                server.posted.append(posted)
+                self._answer(posted)
+
+            def _answer(self, values: dict[str, list[str]]) -> None:
+                server.paths.append(urlsplit(self.path).path)
+                server.accepts.append(self.headers["Accept"])
+                question = {name: each[0] for name, each in values.items()}
                 server.questions.append(question)
+                if server.delay:
+                    server._released.wait(server.delay)
                 grants = server.grants.get(question.get("secret", ""))
-                self.send_response(403 if grants is None else 200)
+                self.send_response(403 if grants is None else server.status)
                 self.end_headers()
                 if grants is not None:
-                    document = {"ttl": 3600, "identity": "me", "authorizations": grants}
-                    self.wfile.write(json.dumps(document).encode())
+                    self.wfile.write(json.dumps(self._document(grants)).encode())
+
+            def _document(self, grants: list[dict[str, Any]]) -> Any:
+                if not isinstance(server.document, dict):
+                    return server.document
+                return {"ttl": 3600, "identity": "me", "authorizations": grants, **server.document}
 
             def log_message(self, *_: object) -> None:
                 """Quiet."""
