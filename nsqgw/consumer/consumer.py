@@ -247,7 +247,7 @@ class Consumer:
 
     @property
     def problems(self) -> dict[str, str]:
-        """The last trouble with each nsqd and nsqlookupd that was lost or not to be reached, by address."""
+        """The last trouble with each nsqd and nsqlookupd that has not recovered from it, by address."""
         return self._topics.problems if self._closed else {}
 
     # -- what a subscription asks (consumer.subscription.Subscriber)

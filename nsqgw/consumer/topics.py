@@ -62,12 +62,11 @@ class Topics:
 
     @property
     def problems(self) -> dict[str, str]:
-        """The last trouble with each address."""
-        return {
-            address: error
-            for sources in self._sources.values()
-            for address, error in sources.problems.items()
-        }
+        """The last trouble with each address that has not recovered."""
+        found = dict(self._watch.problems) if self._watch is not None else {}
+        for sources in self._sources.values():
+            found |= sources.problems
+        return found
 
     def start(self) -> None:
         """Begin to connect for the topics given by name, and to look for those that match the patterns."""

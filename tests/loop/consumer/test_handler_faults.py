@@ -171,7 +171,9 @@ def stopping_handlers(stop: Callable[[], Any]) -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.parametrize("kind", ["async", "async-batch"])
-async def test_several_handlers_that_stop_their_consumer_are_let_finish(fake: ScriptedNsqd, kind: str) -> None:
+async def test_several_handlers_that_stop_their_consumer_are_let_finish(
+    fake: ScriptedNsqd, kind: str
+) -> None:
     options = stopping_handlers(lambda: consumer.stop())[kind]
     consumer = Subject(**options, nsqd_tcp_addresses=[fake.address], drain_timeout=100.0)
     await consumer.start()

@@ -254,6 +254,7 @@ async def test_liars_are_told_of_and_the_sensible_part_is_used() -> None:
         await eventually_async(lambda: told.found == [{"a:4150"}])
         await discovery.stop()
     assert "2 senseless entries of /lookup" in str(told.failed[0][1])
+    assert list(discovery.problems) == [lookupd.address]
 
 
 async def test_nobody_listens_and_names_that_cannot_be() -> None:
@@ -276,12 +277,14 @@ async def test_one_that_appears_later_is_found_long_before_the_interval_is_over(
     discovery = told.discovery(address)
     discovery.start()
     await eventually_async(lambda: told.failed)
+    assert "Connection refused" in discovery.problems[address]
     async with AsyncExitStack() as stack:
         server = HTTPServer(Application([("/lookup", _Lookup, {"fake": fake})], log_function=lambda _: None))
         server.add_sockets(bind_sockets(int(address.rpartition(":")[2]), "127.0.0.1"))
         stack.push_async_callback(server.close_all_connections)
         stack.callback(server.stop)
         await eventually_async(lambda: told.found == [{"a:4150"}])
+        assert discovery.problems == {}, "it has recovered"
         await discovery.stop()
 
 
