@@ -13,7 +13,7 @@ help:
 	@echo "make demo             run the whole way on this machine, with a page to look at (ARGS='--help' for its options)"
 	@echo "make test             all tests (ARGS='-k name' for some, JOBS=0 in one process)"
 	@echo "make check            format, lint, types and layers"
-	@echo "make real-daemons     build the original nsqd, nsqlookupd and nsqadmin into .cache/bin (needs Go)"
+	@echo "make real-daemons     build the original nsqd, nsqlookupd, nsqadmin and tools into .cache/bin (needs Go)"
 	@echo "make system-packages  install what the tests need from Debian: chromium, Perl modules (needs root)"
 	@echo "make test-oldest      unit, loop and property tests on Python 3.10, if there is one"
 	@echo "make bench            benchmarks; make bench-compare: next to other clients on the same broker"
@@ -40,6 +40,7 @@ demo: venv
 # Without Go the tests against the original daemons are skipped, and say so; under CI every skip is a failure.
 test: venv
 	@tools/real_daemons.sh || { test -z "$(CI)" && echo "make: going on without the original daemons"; }
+	@tools/node_client.sh || { test -z "$(CI)" && echo "make: going on without the client for Node"; }
 	$(BIN)/pytest -n $(JOBS) --dist=loadfile $(ARGS)
 
 test-oldest:
