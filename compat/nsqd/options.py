@@ -57,8 +57,8 @@ class NsqdOptions:
     node_id: int = _setting(
         default_node_id(socket.gethostname()), "Unique part of message ids, 0 to 1023.", config_key="id"
     )
-    tcp_address: str = _address("0.0.0.0:4150", "host:port for TCP clients.")
-    http_address: str = _address("0.0.0.0:4151", "host:port for HTTP clients; empty: no HTTP.")
+    tcp_address: str = _address("0.0.0.0:4150", "host:port for TCP clients, or the path of a unix socket.")
+    http_address: str = _address("0.0.0.0:4151", "host:port or path for HTTP clients; empty: no HTTP.")
     https_address: str = _address(
         "0.0.0.0:4152", "host:port for HTTPS clients; unused without a certificate."
     )

@@ -1,4 +1,4 @@
-"""How our nsqd asks auth servers beyond what the original 1.3.0 can: by POST, and with a client's certificate."""
+"""How our nsqd asks auth servers: by POST, as newer ones of the original do, and by certificate."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.certificates import make_certificates
 from harness.http import get
 from harness.polling import eventually
 from harness.wire import Wire
@@ -108,7 +109,11 @@ def test_the_version_line_is_what_scripts_match() -> None:
         (["-deflate=perhaps"], 2, "'perhaps' is neither true nor false"),
         (["-worker-id=5"], 2, "'5' is neither true nor false"),
         (["-max-deflate-level=11"], 2, "--max-deflate-level=11: must be 1 to 9"),
-        (["-tls-cert=c.pem"], 2, "--tls-cert=c.pem: this broker has no TLS; leave the flag out"),
+        (["-tls-cert=c.pem"], 2, "--tls-cert needs --tls-key"),
+        (["-tls-required"], 2, "cannot require TLS client connections without TLS key and cert"),
+        (["-tls-required=perhaps"], 2, "--tls-required=perhaps: must be true, false or tcp-https"),
+        (["-tls-cert=no.pem", "-tls-key=no.key"], 1, "--tls-cert=no.pem --tls-key=no.key: No such file"),
+        (["-tcp-address=/no/such/folder/nsqd.sock"], 1, "cannot listen on /no/such/folder/nsqd.sock"),
         (["-tcp-address=nowhere"], 2, "address 'nowhere' is not valid: write host:port"),
         (["-lookupd-tcp-address=nowhere"], 2, "address 'nowhere' is not valid: write host:port"),
         (["-config=/no/such/file"], 1, "/no/such/file"),
@@ -127,6 +132,25 @@ def test_a_port_in_use_is_one_line_and_1() -> None:
             done = nsqd("-log-level=error", *flags)
             assert done.returncode == 1
             assert re.fullmatch(f"nsqgw nsqd: cannot listen on {address}: .*\n", done.stderr)
+
+
+def test_tls_from_a_file_and_a_unix_socket(start: StartNsqd, log: Path, tmp_path: Path) -> None:
+    """A file may have the booleans of TOML; the socket is gone when nsqd is."""
+    files, web = make_certificates(tmp_path), tmp_path / "http.sock"
+    config = tmp_path / "nsqd.cfg"
+    config.write_text(
+        f'tls_cert = "{files.server}"\ntls_key = "{files.server_key}"\ntls_required = true\n'
+        f'https_address = "127.0.0.1:0"\ntls_min_version = "tls1.2"\nhttp_address = "{web}"\n'
+    )
+    process = start("-tcp-address=127.0.0.1:0", f"-config={config}", f"-data-path={tmp_path}")
+    found = addresses(log)
+    assert found["HTTP"] == str(web)
+    with Wire(found["TCP"]) as wire:
+        wire.send(b"NOP\n")
+        assert wire.error() == "E_INVALID cannot NOP in current state (TLS required)"
+    process.terminate()
+    assert process.wait(30) == 0
+    assert not web.exists()
 
 
 def test_settings_come_from_a_file_and_the_command_line_wins(
