@@ -18,7 +18,7 @@ from compat.perl.requeue import requeue_delay_ms
 from nsqgw.config import ConnectionConfig
 from nsqgw.connection import Connection as Link
 from nsqgw.connection import establish
-from nsqgw.connection.stream import open_stream
+from nsqgw.connection.wire import open_wire
 from nsqgw.errors import ConfigError, ConnectionClosed, NotConnected, NSQError, PublishError, ServerError
 from nsqgw.http.address import host_and_port
 from nsqgw.message import Message as Delivery
@@ -255,20 +255,20 @@ class Connection:
     async def _live(self) -> None:
         """From connecting to the end of the connection."""
         try:
-            stream = await open_stream(self._address, self._configuration({}).connect_timeout)
+            wire = await open_wire(self._address, self._configuration({}).connect_timeout)
         except NSQError as error:
             self._report(error)
             return
         try:
             call(self._connect_cb, self)
-            link = await establish(stream, self._address, await self._asked_to_identify)
+            link = await establish(wire, self._address, await self._asked_to_identify)
         except NSQError as error:
             self._report(error)
             call(self._disconnect_cb, self)
         else:
             await self.serve(link)
         finally:
-            stream.close()
+            wire.close()
 
     async def serve(self, link: Link) -> NSQError | None:
         """Call back what comes by `link`, past its handshake, until it ends; why it did, if unasked."""

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import socket
+import ssl
 from collections.abc import Callable
 from typing import Any
 
-from tornado.iostream import IOStream, StreamClosedError
-
 from nsqgw.config import ConnectionConfig
 from nsqgw.connection.handshake import shake_hands
-from nsqgw.connection.replies import Replies, Requester
-from nsqgw.connection.stream import open_stream
+from nsqgw.connection.replies import Replies, Requester, Waiter
 from nsqgw.connection.watch import Watch
+from nsqgw.connection.wire import Wire, WireClosed, open_wire
 from nsqgw.deadline import within
 from nsqgw.errors import ConnectionClosed, ConnectionFailed, NSQError, ProtocolError, ServerError, Unprocessed
 from nsqgw.message import Message
@@ -23,10 +21,10 @@ from nsqgw.protocol.frames import OK
 from nsqgw.protocol.identify import ServerFeatures
 from nsqgw.protocol.messages import Confirmations, ErrorResponse, Event, Messages, Response
 
-READ_SIZE = 128 * 1024
-"""Bytes asked for at once: several hundred small messages a read, 128 KiB a connection."""
-
 _CLOSE_TIMEOUT = 2.0
+
+_AT_ONCE = 16 * 1024
+"""A command of so many bytes does not wait for others to share its write."""
 
 # nsqd writes every OK by itself. Read as they come, a thousand publishes under way turn into hundreds of
 # reads and writes of a few each; a pause of a millisecond lets them gather. It is taken only when so many
@@ -35,9 +33,6 @@ _GATHER_ABOVE = 256
 _GATHER_BELOW = 8192
 _GATHER_TIME = 0.001
 
-_LONGEST_TURN = 0.01
-"""Seconds after which a connection that is never out of data lets the rest of the loop run."""
-
 
 async def connect(address: str, config: ConnectionConfig) -> Connection:
     """A connection past its handshake.
@@ -45,34 +40,31 @@ async def connect(address: str, config: ConnectionConfig) -> Connection:
     Raises ConnectionFailed, ServerError, ProtocolError or ConfigError; at the latest after twice
     `connect_timeout`.
     """
-    return await establish(await open_stream(address, config.connect_timeout), address, config)
+    return await establish(await open_wire(address, config.connect_timeout), address, config)
 
 
-async def establish(stream: IOStream, address: str, config: ConnectionConfig) -> Connection:
-    """The handshake on a stream that is open already: errors as those of `connect`, which close it."""
+async def establish(wire: Wire, address: str, config: ConnectionConfig) -> Connection:
+    """The handshake on a wire that is open already: errors as those of `connect`, which close it."""
     protocol: ClientProtocol[Message] = ClientProtocol(Message, config.max_frame_size)
     try:
-        stream, features = await within(
-            config.connect_timeout, shake_hands(stream, address, protocol, config)
-        )
+        features = await within(config.connect_timeout, shake_hands(wire, address, protocol, config))
     except asyncio.TimeoutError as error:
-        stream.close()
+        wire.close()
         text = f"{address}: no answer to IDENTIFY within {config.connect_timeout:g} s; is it nsqd's TCP port?"
         raise ConnectionFailed(text) from error
-    except StreamClosedError as error:
-        raise ConnectionFailed(f"{address}: closed the connection during the handshake") from error
-    except (
-        OSError
-    ) as error:  # of TLS 1.3, which tells only behind its handshake that a certificate is missing
-        stream.close()
-        raise ConnectionFailed(f"{address}: {error.strerror or error}") from error
+    except WireClosed as error:
+        # Of TLS 1.3 this tells, too, only behind its handshake, that a certificate is missing.
+        cause = f" {_words(wire.error)}" if isinstance(wire.error, ssl.SSLError) else ""
+        raise ConnectionFailed(f"{address}:{cause or ' closed the connection during the handshake'}") from (
+            wire.error or error
+        )
     except ProtocolError as error:
-        stream.close()
+        wire.close()
         raise _told(address, error) from error
     except BaseException:
-        stream.close()
+        wire.close()
         raise
-    return Connection(address, stream, protocol, features, config)
+    return Connection(address, wire, protocol, features, config)
 
 
 def _told(address: str, error: ProtocolError) -> ProtocolError:
@@ -92,7 +84,7 @@ class Connection:
     def __init__(
         self,
         address: str,
-        stream: IOStream,
+        wire: Wire,
         protocol: ClientProtocol[Message],
         features: ServerFeatures,
         config: ConnectionConfig,
@@ -106,20 +98,19 @@ class Connection:
         self.closed = False
         self.was_useful = False
         """Whether it has brought a message, or confirmed one."""
-        self._stream = stream
+        self._wire = wire
         self._protocol = protocol
         self._loop = asyncio.get_running_loop()
         self._replies = Replies()
         self._waiting = self._replies.waiting
         self._out: list[bytes] = []
         self._fins: list[bytes] = []
-        self._last_write: asyncio.Future[None] | None = None
-        self._ended = asyncio.Event()
         self._flush_due = False
         self._flushed = 0
         self._refused = False
         self._reads = 0
         self._reason: NSQError | None = None
+        self._failure: BaseException | None = None
         limit = min(config.heartbeat_interval, config.reply_timeout)
         self._watch = Watch(min(1.0, limit / 4), 2 * config.heartbeat_interval, config.reply_timeout)
 
@@ -156,20 +147,21 @@ class Connection:
         `requester` is told of its fate, and decides about failing the future.
         """
         future: asyncio.Future[None] = asyncio.Future(loop=self._loop)
-        self.send_again(future, data, answer, count)
+        self.ask(future, data, answer, count)
         return future
 
-    def send_again(
-        self, future: asyncio.Future[None], data: bytes, answer: bytes = OK, count: int = 0
-    ) -> None:
-        """The same for a future that exists already."""
-        self._waiting.append((future, answer, data, count))
+    def ask(self, waiter: Waiter, data: bytes, answer: bytes = OK, count: int = 0) -> None:
+        """The same for one who is there already: a future, or a function to be called."""
+        self._waiting.append((waiter, answer, data, count))
         if self.closed:
             self._replies.fail_all(Unprocessed(f"{self.address}: connection closed before sending"))
             return
         self._out.append(data)
         if not self._flush_due:
-            self._schedule_flush()
+            if len(data) < _AT_ONCE:
+                self._schedule_flush()
+            else:
+                self._flush()
 
     def set_requester(self, requester: Requester) -> None:
         """Who is told of the fate of requests with a count."""
@@ -190,56 +182,46 @@ class Connection:
         data = out[0] if len(out) == 1 else b"".join(out)
         out.clear()
         self._flushed = self._replies.asked
-        try:
-            self._last_write = self._stream.write(self._protocol.encode(data))
-        except StreamClosedError as error:
-            self.close(ConnectionClosed(f"{self.address}: {error.real_error or 'connection lost'}"))
+        self._wire.write(self._protocol.encode(data))
 
     # -- receiving
 
     async def run(self) -> None:
-        """Read until the connection ends, then raise why: ConnectionClosed, ServerError, ProtocolError ..."""
+        """Receive until the connection ends, then raise why: ConnectionClosed, ServerError, ..."""
         self._schedule_tick()
         try:
-            self._handle(self._protocol.established(self.origin))
-            await self._read_on()
-        except StreamClosedError as error:
-            cause = error.real_error
-            text = (
-                f"{self.address}: {cause.strerror or cause}"
-                if isinstance(cause, OSError)
-                else self._hung_up()
-            )
-            raise self._reason or ConnectionClosed(text) from error
-        except OSError as error:  # what TLS reports in place of data
-            self._reason = self._reason or ConnectionClosed(f"{self.address}: {error.strerror or error}")
-            raise self._reason from error
-        except ProtocolError as error:
-            self._reason = self._reason or _told(self.address, error)
-            raise self._reason from error
-        except NSQError as error:
-            self._reason = self._reason or error
-            raise
+            if self._attempt(lambda: self._protocol.established(self.origin)):
+                self._wire.pump(self._take, self._lost)
+            await self._wire.wait_lost()
+            raise self._failure or self._reason or self._closed_error()
         finally:
             self._next_tick.cancel()
-            self.close(self._reason)
+            self.close()
 
-    async def _read_on(self) -> None:
-        buffer = bytearray(READ_SIZE)
-        view = memoryview(buffer)
-        read_into, receive_data = self._stream.read_into, self._protocol.receive_data
-        clock = self._loop.time
-        turn_ends = clock() + _LONGEST_TURN
-        while True:
-            size = await read_into(buffer, partial=True)
-            self._reads += 1
-            self._handle(receive_data(bytes(view[:size]), self.origin))
-            if len(self._waiting) >= _GATHER_ABOVE and size < _GATHER_BELOW:
-                await asyncio.sleep(_GATHER_TIME)
-            elif clock() > turn_ends:
-                # While data keeps coming, reading never suspends; the others must have their turn.
-                await asyncio.sleep(0)
-                turn_ends = clock() + _LONGEST_TURN
+    def _lost(self) -> None:
+        self.close(ConnectionClosed(f"{self.address}: {self._end()}"))
+
+    def _take(self, data: bytes) -> None:
+        self._reads += 1
+        if not self._attempt(lambda: self._protocol.receive_data(data, self.origin)):
+            return
+        if len(self._waiting) >= _GATHER_ABOVE and len(data) < _GATHER_BELOW:
+            self._wire.pause()
+            self._loop.call_later(_GATHER_TIME, self._wire.resume)
+
+    def _attempt(self, receive: Callable[[], list[Event[Message]]]) -> bool:
+        """Handle what was received; whether the connection lives on. `run` raises why not."""
+        try:
+            self._handle(receive())
+        except NSQError as error:
+            self.close(_told(self.address, error) if isinstance(error, ProtocolError) else error)
+        except (SystemExit, KeyboardInterrupt):
+            self.close()
+            raise
+        except BaseException as error:  # noqa: BLE001 - a mistake of ours, for `run` to raise
+            self._failure = error
+            self.close()
+        return not self.closed
 
     def _handle(self, events: list[Event[Message]]) -> None:
         # Whatever the handlers answer meanwhile leaves in one write at the end.
@@ -295,8 +277,7 @@ class Connection:
             return
         self.closed = True
         self._reason = self._reason or reason
-        self._stream.close()
-        self._ended.set()
+        self._wire.close()
         self._fail_requests()
 
     def _fail_requests(self) -> None:
@@ -315,13 +296,11 @@ class Connection:
         """
         self._flush()
         try:
-            if self._last_write is not None:
-                await within(_CLOSE_TIMEOUT, asyncio.shield(self._last_write))
-            if not self._stream.closed():
-                # Of the socket itself: an SSLSocket's own shutdown would have us read ciphertext.
-                socket.socket.shutdown(self._stream.socket, socket.SHUT_WR)
-                await within(_CLOSE_TIMEOUT, self._ended.wait())
-        except (asyncio.TimeoutError, StreamClosedError, OSError):
+            await within(_CLOSE_TIMEOUT, self._wire.wait_written())
+            if not self._wire.closed:
+                self._wire.shut_down()
+                await within(_CLOSE_TIMEOUT, self._wire.wait_lost())
+        except (asyncio.TimeoutError, OSError):
             pass  # gone already, or deaf: closing is all that is left
         finally:
             self.close()
@@ -335,5 +314,9 @@ class Connection:
         error.__cause__ = self._reason
         return error
 
-    def _hung_up(self) -> str:
-        return f"{self.address}: nsqd closed the connection"
+    def _end(self) -> str:
+        return "nsqd closed the connection" if self._wire.error is None else _words(self._wire.error)
+
+
+def _words(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error)

@@ -6,10 +6,9 @@ away what it has buffered when it switches a layer.
 
 from __future__ import annotations
 
-from tornado.iostream import IOStream
-
 from nsqgw.config import ConnectionConfig
 from nsqgw.connection.tls import client_context, server_name, upgrade
+from nsqgw.connection.wire import Wire
 from nsqgw.errors import ConfigError, ConnectionFailed, ProtocolError
 from nsqgw.protocol.client import ClientProtocol
 from nsqgw.protocol.commands import encode_auth, encode_identify
@@ -17,8 +16,6 @@ from nsqgw.protocol.compression import Codec, Deflate, Snappy
 from nsqgw.protocol.frames import MAGIC_V2, OK
 from nsqgw.protocol.identify import IdentifyRequest, ServerFeatures
 from nsqgw.protocol.messages import Confirmations, ErrorResponse, Heartbeat, M, Response
-
-_READ_SIZE = 65536
 
 
 def identify_request(config: ConnectionConfig) -> IdentifyRequest:
@@ -42,31 +39,26 @@ def identify_request(config: ConnectionConfig) -> IdentifyRequest:
 
 
 async def shake_hands(
-    stream: IOStream, address: str, protocol: ClientProtocol[M], config: ConnectionConfig
-) -> tuple[IOStream, ServerFeatures]:
-    """Bring the connection up; the stream to go on with, and what the server granted.
+    wire: Wire, address: str, protocol: ClientProtocol[M], config: ConnectionConfig
+) -> ServerFeatures:
+    """Bring the connection up; what the server granted.
 
-    Raises ServerError for a refusal, ProtocolError for a peer that is no nsqd, StreamClosedError when
-    it hangs up, ConnectionFailed when TLS is asked for and cannot be had. The caller sets the deadline.
+    Raises ServerError for a refusal, ProtocolError for a peer that is no nsqd, WireClosed when it hangs
+    up, ConnectionFailed when TLS is asked for and cannot be had. The caller sets the deadline.
     """
-    await stream.write(MAGIC_V2 + encode_identify(identify_request(config).to_json()))
-    features = ServerFeatures.from_response(await _response(stream, protocol))
+    wire.write(MAGIC_V2 + encode_identify(identify_request(config).to_json()))
+    features = ServerFeatures.from_response(await _response(wire, protocol))
     if config.tls:
         if not features.tls_v1:
             raise ConnectionFailed(f"{address}: this nsqd does not offer TLS, and tls is set")
-        stream = await upgrade(stream, address, client_context(config.tls), server_name(address, config.tls))
-    try:
-        if config.tls:
-            await _expect_ok(stream, protocol)
-        if (codec := _granted_codec(features)) is not None:
-            protocol.start_compression(codec)
-            await _expect_ok(stream, protocol)
-        if features.auth_required:
-            await _authorize(stream, protocol, config.auth_secret)
-    except BaseException:
-        stream.close()
-        raise
-    return stream, features
+        await upgrade(wire, address, client_context(config.tls), server_name(address, config.tls))
+        await _expect_ok(wire, protocol)
+    if (codec := _granted_codec(features)) is not None:
+        protocol.start_compression(codec)
+        await _expect_ok(wire, protocol)
+    if features.auth_required:
+        await _authorize(wire, protocol, config.auth_secret)
+    return features
 
 
 def _milliseconds(seconds: float) -> int:
@@ -79,21 +71,21 @@ def _granted_codec(features: ServerFeatures) -> Codec | None:
     return Deflate(features.deflate_level) if features.deflate else None
 
 
-async def _authorize(stream: IOStream, protocol: ClientProtocol[M], secret: str | bytes | None) -> None:
+async def _authorize(wire: Wire, protocol: ClientProtocol[M], secret: str | bytes | None) -> None:
     if secret is None:
         raise ConfigError("nsqd asks for authorization: set auth_secret")
     data = secret.encode() if isinstance(secret, str) else secret
-    await stream.write(protocol.encode(encode_auth(data)))
-    await _response(stream, protocol)
+    wire.write(protocol.encode(encode_auth(data)))
+    await _response(wire, protocol)
 
 
-async def _expect_ok(stream: IOStream, protocol: ClientProtocol[M]) -> None:
-    data = await _response(stream, protocol)
+async def _expect_ok(wire: Wire, protocol: ClientProtocol[M]) -> None:
+    data = await _response(wire, protocol)
     if data != OK:
         raise ProtocolError(f"nsqd confirmed the upgrade with {data[:40]!r} in place of OK")
 
 
-async def _response(stream: IOStream, protocol: ClientProtocol[M]) -> bytes:
+async def _response(wire: Wire, protocol: ClientProtocol[M]) -> bytes:
     data = b""  # at first what earlier reads left over
     while True:
         events = protocol.receive_data(data)
@@ -107,4 +99,4 @@ async def _response(stream: IOStream, protocol: ClientProtocol[M]) -> bytes:
             if not isinstance(event, Heartbeat):
                 raise ProtocolError("nsqd sent a message before the subscription")
         # Behind a heartbeat the answer may be here already.
-        data = b"" if events else await stream.read_bytes(_READ_SIZE, partial=True)
+        data = b"" if events else await wire.read()

@@ -1,13 +1,20 @@
-"""Who waits for which answer: nsqd answers commands strictly in order, so a queue of futures does."""
+"""Who waits for which answer: nsqd answers commands strictly in order, so a queue does."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import Protocol
+from collections.abc import Callable, Iterable
+from typing import Protocol, TypeAlias
 
 from nsqgw.errors import NSQError, ProtocolError
 from nsqgw.protocol.frames import OK
+
+Then: TypeAlias = Callable[[NSQError | None], object]
+"""Called once, with None when all went well, else with what went wrong."""
+
+Waiter: TypeAlias = "asyncio.Future[None] | Then"
+"""Who is told of an answer. A function costs a third of a future, whose callbacks take turns of the loop."""
 
 
 class Requester(Protocol):
@@ -16,22 +23,22 @@ class Requester(Protocol):
     def confirmed(self, size: int, count: int) -> None:
         """Requests of `size` bytes with `count` messages together were answered as they should be."""
 
-    def lost(self, future: asyncio.Future[None], data: bytes, count: int, error: NSQError) -> None:
-        """A request of `count` messages failed; `future` is still to be failed, or the request sent again."""
+    def lost(self, waiter: Waiter, data: bytes, count: int, error: NSQError) -> None:
+        """A request of `count` messages failed; `waiter` is still to be told, or the request sent again."""
 
 
 class Replies:
     """The commands sent and not answered yet, oldest first.
 
     A request may carry a count of messages; `requester` is then told of its fate, whether or not anybody
-    still awaits the future.
+    still waits.
     """
 
     __slots__ = ("answered", "requester", "waiting")
 
     def __init__(self) -> None:
-        self.waiting: deque[tuple[asyncio.Future[None], bytes, bytes, int]] = deque()
-        """Future, the answer due, the command, its count. The connection appends here."""
+        self.waiting: deque[tuple[Waiter, bytes, bytes, int]] = deque()
+        """Who waits, the answer due, the command, its count. The connection appends here."""
         self.answered = 0
         self.requester: Requester | None = None
 
@@ -43,32 +50,31 @@ class Replies:
     def confirm(self, count: int) -> None:
         """So many OKs arrived; ProtocolError when they are not due."""
         waiting = self.waiting
-        size_sum = count_sum = 0
-        try:
-            for _ in range(count):
-                future, answer, data, messages = waiting.popleft()
-                if answer is not OK:
-                    waiting.appendleft((future, answer, data, messages))
-                    raise ProtocolError(f"nsqd answered OK where {answer!r} was due")
-                size_sum += len(data)
-                count_sum += messages
-                if not future.done():
-                    future.set_result(None)
-        except IndexError:
-            raise ProtocolError("nsqd answered OK, but no command is waiting") from None
-        finally:
-            self.answered += count
-            if count_sum and self.requester is not None:
-                self.requester.confirmed(size_sum, count_sum)
+        due = [waiting.popleft() for _ in range(min(count, len(waiting)))]
+        wrong = next((place for place, entry in enumerate(due) if entry[1] is not OK), len(due))
+        waiting.extendleft(reversed(due[wrong:]))
+        if wrong:
+            self._confirm(due[:wrong])
+        if wrong < count:
+            if waiting:
+                raise ProtocolError(f"nsqd answered OK where {waiting[0][1]!r} was due")
+            raise ProtocolError("nsqd answered OK, but no command is waiting")
+
+    def _confirm(self, due: list[tuple[Waiter, bytes, bytes, int]]) -> None:
+        waiters, _, commands, counts = zip(*due, strict=True)
+        self.answered += len(waiters)
+        # Before the waiters are told: they publish more, and find the room that these have left.
+        if self.requester is not None and (messages := sum(counts)):
+            self.requester.confirmed(sum(map(len, commands)), messages)
+        _tell_all(waiters)
 
     def resolve(self, data: bytes) -> None:
         """Another answer than OK arrived; ProtocolError when it is not the one due."""
         if not self.waiting or self.waiting[0][1] != data:
             raise ProtocolError(f"nsqd answered {data[:40]!r}, but no command is waiting for that")
-        future = self.waiting.popleft()[0]
+        waiter = self.waiting.popleft()[0]
         self.answered += 1
-        if not future.done():
-            future.set_result(None)
+        tell(waiter, None)
 
     def reject(self, error: NSQError) -> None:
         """An error arrived in place of the next answer, if one is due."""
@@ -86,9 +92,48 @@ class Replies:
         while self.waiting:
             self._fail(self.waiting.popleft(), error)
 
-    def _fail(self, entry: tuple[asyncio.Future[None], bytes, bytes, int], error: NSQError) -> None:
-        future, _, data, count = entry
+    def _fail(self, entry: tuple[Waiter, bytes, bytes, int], error: NSQError) -> None:
+        waiter, _, data, count = entry
         if count and self.requester is not None:
-            self.requester.lost(future, data, count, error)
-        elif not future.done():
-            future.set_exception(error)
+            self.requester.lost(waiter, data, count, error)
+        else:
+            tell(waiter, error)
+
+
+def tell(waiter: Waiter, error: NSQError | None) -> None:
+    """What became of it. A future that was cancelled is left alone."""
+    if not isinstance(waiter, asyncio.Future):
+        try:
+            waiter(error)
+        except Exception as mistake:  # noqa: BLE001 - as for any callback of the loop
+            _report(mistake)
+    elif not waiter.done():
+        if error is None:
+            waiter.set_result(None)
+        else:
+            waiter.set_exception(error)
+
+
+def _tell_all(waiters: Iterable[Waiter]) -> None:
+    """That all went well, to each of them, though one may fail, or end the program."""
+    untold = iter(waiters)
+    ending: BaseException | None = None
+    while True:
+        try:
+            for waiter in untold:  # for each publish: what `tell` does, without the call
+                if not isinstance(waiter, asyncio.Future):
+                    waiter(None)
+                elif not waiter.done():
+                    waiter.set_result(None)
+            break
+        except Exception as mistake:  # noqa: BLE001 - as for any callback of the loop
+            _report(mistake)
+        except BaseException as error:  # noqa: BLE001 - raised below
+            ending = ending or error
+    if ending is not None:
+        raise ending
+
+
+def _report(mistake: Exception) -> None:
+    text = "a function that was told of a publish failed"
+    asyncio.get_running_loop().call_exception_handler({"message": text, "exception": mistake})

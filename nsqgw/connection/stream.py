@@ -1,8 +1,9 @@
-"""Opening the byte stream below a connection: tornado's IOStream over TCP or a unix socket."""
+"""Connected sockets for an address; on one of them tornado's IOStream, where no messages are spoken."""
 
 from __future__ import annotations
 
 import asyncio
+import socket
 
 from tornado.iostream import IOStream
 
@@ -11,18 +12,23 @@ from nsqgw.connection.dial import dial
 from nsqgw.errors import ConnectionFailed
 
 
-async def open_stream(address: str, timeout: float) -> IOStream:
+async def open_socket(address: str, timeout: float) -> socket.socket:
     """Connect to `address`; all addresses a host name has are tried (RFC 6555).
 
     Raises ConnectionFailed, whose text names the address and the cause, within `timeout` seconds.
     """
     where = parse_address(address)
     try:
-        return IOStream(await dial(where, timeout))
+        return await dial(where, timeout)
     except asyncio.TimeoutError as error:
         raise ConnectionFailed(f"{address}: no connection within {timeout:g} s") from error
     except (OSError, ValueError) as error:  # a ValueError for a name that no resolver takes, such as a..b
         raise ConnectionFailed(f"{address}: {_cause(error)}") from error
+
+
+async def open_stream(address: str, timeout: float) -> IOStream:
+    """The same as a stream."""
+    return IOStream(await open_socket(address, timeout))
 
 
 def _cause(error: BaseException) -> str:

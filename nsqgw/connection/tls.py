@@ -1,4 +1,4 @@
-"""TLS below a connection: from settings to a context, from a plain stream to an encrypted one."""
+"""TLS below a connection: from settings to a context, from a plain connection to an encrypted one."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from tornado.iostream import IOStream, SSLIOStream, StreamClosedError
 
 from nsqgw.config import TlsConfig
 from nsqgw.connection.address import TcpAddress, parse_address
+from nsqgw.connection.wire import Wire
 from nsqgw.errors import ConfigError, ConnectionFailed
 
 
@@ -32,7 +33,22 @@ def client_context(tls: TlsConfig | ssl.SSLContext | bool | None) -> ssl.SSLCont
     return context
 
 
-async def upgrade(stream: IOStream, address: str, context: ssl.SSLContext, server_name: str) -> IOStream:
+async def upgrade(wire: Wire, address: str, context: ssl.SSLContext, server_name: str) -> None:
+    """Encrypt `wire` to `address`; ConnectionFailed says why the TLS handshake failed.
+
+    `server_name` is what the certificate must be for.
+    """
+    try:
+        await wire.encrypt(context, server_name)
+    except ConnectionError as error:
+        raise ConnectionFailed(
+            f"{address}: the server closed the connection during the TLS handshake"
+        ) from error
+    except OSError as error:
+        raise ConnectionFailed(f"{address}: TLS handshake failed: {_reason(error)}") from error
+
+
+async def encrypted(stream: IOStream, address: str, context: ssl.SSLContext, server_name: str) -> IOStream:
     """Encrypt `stream` to `address`; the new stream, which has taken over the socket.
 
     `server_name` is what the certificate must be for. ConnectionFailed says why the handshake failed.

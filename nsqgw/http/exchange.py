@@ -17,7 +17,7 @@ from tornado.iostream import IOStream, StreamClosedError
 
 from nsqgw.config import HttpConfig
 from nsqgw.connection.stream import open_stream
-from nsqgw.connection.tls import client_context, server_name, upgrade
+from nsqgw.connection.tls import client_context, encrypted, server_name
 from nsqgw.deadline import within
 from nsqgw.errors import BadAnswer, ConnectionClosed, DeadlineExceeded, NSQError
 from nsqgw.http.address import HttpAddress
@@ -93,7 +93,7 @@ class Exchange:
         stream = await open_stream(where, self._connect_timeout)
         if request.address.scheme == "http":
             return stream
-        return await upgrade(stream, where, self._context(), server_name(where, self._config.tls))
+        return await encrypted(stream, where, self._context(), server_name(where, self._config.tls))
 
     def _context(self) -> ssl.SSLContext:
         # The system's authorities are loaded when they are needed: that takes a while.

@@ -12,10 +12,11 @@ from collections.abc import Callable
 
 from nsqgw.config import ProducerConfig
 from nsqgw.connection.reconnect import ReconnectDelay
+from nsqgw.connection.replies import Waiter
 from nsqgw.errors import NSQError, PublishError, ServerError
 from nsqgw.instrument import OnFact, PublishingAgain
 from nsqgw.producer.pool import Pool
-from nsqgw.producer.request import Deadline, Request
+from nsqgw.producer.request import Deadline, Request, future_for
 from nsqgw.producer.retry import may_retry
 from nsqgw.producer.window import Window
 from nsqgw.protocol.frames import OK
@@ -83,7 +84,7 @@ class Outbox:
                 break
             del self._ready[request]
             request.sent(connection.address)
-            connection.send_again(request.future, request.data, OK, request.count)
+            connection.ask(request.future, request.data, OK, request.count)
 
     def close(self) -> None:
         """Fail what was not sent; what is with a connection fails when that ends."""
@@ -101,8 +102,9 @@ class Outbox:
         if self._line:
             self.send()
 
-    def lost(self, future: asyncio.Future[None], data: bytes, count: int, error: NSQError) -> None:
+    def lost(self, waiter: Waiter, data: bytes, count: int, error: NSQError) -> None:
         """A publish failed: send it again where that is safe, or asked for."""
+        future = waiter if isinstance(waiter, asyncio.Future) else future_for(waiter)
         request = self._known.get(future)
         self._take_turn()
         if future.done() or self._closed or not may_retry(error, self._config.retry_unknown):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import cycle
 
 from nsqgw.config import ProducerConfig
 from nsqgw.connection import Connection
@@ -28,7 +29,7 @@ class Pool:
         self._on_fact = on_fact
         self._sources: Sources | None = None
         self._alive: list[Connection] = []
-        self._turn = 0
+        self._in_turn: Iterator[Connection] = iter(())
         self._changed = asyncio.Event()
         self._closing = False
 
@@ -68,10 +69,11 @@ class Pool:
 
     def pick(self) -> Connection | None:
         """A living connection, the next in turn; None when there is none."""
-        alive = self._alive
-        for _ in alive:
-            self._turn = (self._turn + 1) % len(alive)
-            if not (connection := alive[self._turn]).closed:  # closed ones leave at the next turn of the loop
+        connection = next(self._in_turn, None)
+        if connection is None or not connection.closed:
+            return connection
+        for _ in self._alive:  # a closed one leaves at the next turn of the loop
+            if not (connection := next(self._in_turn)).closed:
                 return connection
         return None
 
@@ -107,6 +109,7 @@ class Pool:
     async def _serve(self, connection: Connection) -> None:
         connection.set_requester(self._requester)
         self._alive.append(connection)
+        self._in_turn = cycle(self._alive)
         self._changed.set()
         self._on_fact(Connected(connection.address))
         self._on_connected()
@@ -117,6 +120,7 @@ class Pool:
             reason = None if self._closing else error
         finally:
             self._alive.remove(connection)
+            self._in_turn = cycle(self._alive)
             if reason is not None and self._sources is not None:
                 self._sources.disconnected(connection.address, reason)
             self._on_fact(Disconnected(connection.address, reason, connection.unanswered_commands))

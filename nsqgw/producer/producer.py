@@ -16,6 +16,7 @@ from nsqgw.config import ProducerConfig, configured
 from nsqgw.connection import Connection
 from nsqgw.connection.address import address_list, parse_address, tell_problems
 from nsqgw.connection.address_map import AddressMap
+from nsqgw.connection.replies import Then
 from nsqgw.deadline import within
 from nsqgw.errors import (
     Closed,
@@ -32,7 +33,7 @@ from nsqgw.lookup.feed_stream import stream_of
 from nsqgw.producer.merge import Merger
 from nsqgw.producer.outbox import Outbox
 from nsqgw.producer.pool import Pool
-from nsqgw.producer.request import Deadline
+from nsqgw.producer.request import Deadline, tell_of
 from nsqgw.producer.window import Window
 from nsqgw.protocol.commands import encode_dpub, encode_mpub
 from nsqgw.protocol.delays import check_delay, delay_ms
@@ -208,6 +209,30 @@ class Producer:
             raise self._line_full()
         return self._publish_one(topic, body, delay, key, timeout)
 
+    def publish_then(
+        self,
+        topic: str,
+        body: bytes,
+        then: Then,
+        *,
+        delay: float | None = None,
+        key: bytes | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        """Publish one message now and have `then` called when its fate is known; cheaper than a future.
+
+        `then(None)` says that nsqd has confirmed; otherwise it is called with the error `publish` would
+        raise. It is called once, in the loop, and must not block. Whatever wrong arguments and
+        `publish_soon` raise is raised here, and `then` not called.
+        """
+        if delay is None and key is None and timeout is None and self._merger is None:
+            data = self._pub(topic, body)
+            connection = self._pick()
+            if connection is not None and self._enter(len(data), 1):
+                connection.ask(then, data, OK, 1)
+                return
+        tell_of(self.publish_soon(topic, body, delay=delay, key=key, timeout=timeout), then)
+
     async def publish_many(
         self, topic: str, bodies: Iterable[bytes], *, timeout: float | None = None
     ) -> None:
@@ -220,9 +245,13 @@ class Producer:
         `publish_timeout` is.
         """
         check_topic(topic)
+        all_bodies = self._check_bodies(list(bodies))
+        if self._fits_one(all_bodies):
+            await self._publish(encode_mpub(topic, all_bodies), len(all_bodies), timeout=timeout)
+            return
         deadline = self._deadline(timeout)
         published = 0
-        for batch in self._split(self._check_bodies(list(bodies))):
+        for batch in self._split(all_bodies):
             try:
                 await self._publish_by(deadline, encode_mpub(topic, batch), len(batch))
             except NSQError as error:
@@ -236,24 +265,33 @@ class Producer:
     def _publish_one(
         self, topic: str, body: bytes, delay: float | None, key: bytes | None, timeout: float | None
     ) -> asyncio.Future[None]:
+        if delay is not None:
+            milliseconds = delay_ms(self._check_delay(delay))
+            data = encode_dpub(check_topic(topic), milliseconds, self._check_body(body))
+        elif self._merger is not None and key is None and timeout is None:
+            return self._merger.add(check_topic(topic), self._check_body(body))
+        else:
+            data = self._pub(topic, body)
+        return self._publish(data, 1, key, timeout)
+
+    def _pub(self, topic: str, body: bytes) -> bytes:
         if type(body) is not bytes or not 0 < len(body) <= self._max_message_size:
             body = self._check_body(body)
         if type(topic) is not str:
             check_topic(topic)
-        if delay is not None:
-            data = encode_dpub(check_topic(topic), delay_ms(self._check_delay(delay)), body)
-        elif self._merger is not None and key is None and timeout is None:
-            return self._merger.add(check_topic(topic), body)
-        else:
-            data = _pub_head(topic) + _pack_size(len(body)) + body
+        return _pub_head(topic) + _pack_size(len(body)) + body
+
+    def _publish(
+        self, data: bytes, count: int, key: bytes | None = None, timeout: float | None = None
+    ) -> asyncio.Future[None]:
         # The way nearly all messages take: a connection is there, and there is room.
         connection = self._pick() if key is None and timeout is None else None
-        if connection is not None and self._enter(len(data), 1):
-            return connection.request(data, OK, 1)
-        return self._publish_by(self._deadline(timeout), data, 1, key)
+        if connection is not None and self._enter(len(data), count):
+            return connection.request(data, OK, count)
+        return self._publish_by(self._deadline(timeout), data, count, key)
 
     def _publish_batch(self, topic: str, bodies: list[bytes]) -> asyncio.Future[None]:
-        return self._publish_by(self._deadline(None), encode_mpub(topic, bodies), len(bodies))
+        return self._publish(encode_mpub(topic, bodies), len(bodies))
 
     def _publish_by(
         self, deadline: Deadline, data: bytes, count: int, key: bytes | None = None
@@ -324,10 +362,10 @@ class Producer:
             return bodies
         return [self._check_body(body) for body in bodies]
 
+    def _fits_one(self, bodies: list[bytes]) -> bool:
+        return 0 < 4 * len(bodies) + sum(map(len, bodies)) <= self.config.max_batch_size - 4
+
     def _split(self, bodies: list[bytes]) -> Iterator[list[bytes]]:
-        if bodies and 4 + 4 * len(bodies) + sum(map(len, bodies)) <= self.config.max_batch_size:
-            yield bodies
-            return
         batch: list[bytes] = []
         size = 4
         for body in bodies:

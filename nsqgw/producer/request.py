@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from nsqgw.connection.replies import Then, tell
 from nsqgw.errors import Closed, DeadlineExceeded, NSQError, PublishError, ServerError
 from nsqgw.producer.retry import nothing_stored
 
@@ -76,3 +77,15 @@ class Request:
         error = Closed("the producer was stopped")
         error.__cause__ = self.error
         return self.verdict(error)
+
+
+def future_for(then: Then) -> asyncio.Future[None]:
+    """A future whose outcome `then` is told: what has to wait or to be sent again is known by one."""
+    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    tell_of(future, then)
+    return future
+
+
+def tell_of(future: asyncio.Future[None], then: Then) -> None:
+    """Tell `then` the outcome of `future`, which nobody cancels."""
+    future.add_done_callback(lambda done: tell(then, done.exception()))  # type: ignore[arg-type]

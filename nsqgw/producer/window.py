@@ -35,12 +35,14 @@ class Window:
 
     def try_enter(self, size: int, count: int = 1) -> bool:
         """Enter with `count` messages of `size` bytes together, if there is room and nobody is in line."""
-        inside, total = self.count, self._bytes + size
-        if self._line_count or (inside and (inside + count > self._max_count or total > self._max_bytes)):
-            return False
-        self.count = inside + count
-        self._bytes = total
-        return True
+        inside, total = self.count + count, self._bytes + size
+        if (inside <= self._max_count and total <= self._max_bytes) or inside == count:
+            if self._line_count:
+                return False
+            self.count = inside
+            self._bytes = total
+            return True
+        return False
 
     def join_line(self, size: int, count: int = 1) -> None:
         """Stand in line."""

@@ -12,7 +12,6 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
 
 _SIZE = struct.Struct(">i")
 _SIZE_AND_COUNT = struct.Struct(">ii")
@@ -84,10 +83,12 @@ def encode_mpub(topic: str, bodies: Sequence[bytes]) -> bytes:
 
     Only where storing fails, E_MPUB_FAILED, the first ones may be stored.
     """
-    sizes = map(_SIZE.pack, map(len, bodies))
-    payload = b"".join(chain.from_iterable(zip(sizes, bodies, strict=True)))
-    head = _SIZE_AND_COUNT.pack(4 + len(payload), len(bodies))
-    return b"MPUB %s\n%s%s" % (topic.encode("ascii"), head, payload)
+    lengths = list(map(len, bodies))
+    head = _SIZE_AND_COUNT.pack(4 + 4 * len(lengths) + sum(lengths), len(lengths))
+    pieces = [b"MPUB %s\n%s" % (topic.encode("ascii"), head)] * (1 + 2 * len(lengths))
+    pieces[1::2] = map(_SIZE.pack, lengths)
+    pieces[2::2] = bodies
+    return b"".join(pieces)
 
 
 @dataclass(frozen=True, slots=True)

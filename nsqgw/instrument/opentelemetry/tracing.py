@@ -87,11 +87,15 @@ def traced_publish(
 
     The span is `publish TOPIC`, inside the current one, until nsqd has confirmed or the call has failed. The
     duration goes to `messaging.client.operation.duration`. The providers are the global ones by
-    default. `publish_soon` returns before there is anything to tell and is refused: ConfigError.
+    default. `publish_soon` and `publish_then` return before there is anything to tell and are refused with
+    ConfigError.
     """
     signature = inspect.signature(publish)
     bodies = "bodies" in signature.parameters
-    if getattr(publish, "__name__", "") == "publish_soon" or "topic" not in signature.parameters:
+    if (
+        getattr(publish, "__name__", "") in ("publish_soon", "publish_then")
+        or "topic" not in signature.parameters
+    ):
         raise ConfigError(f"{publish!r} cannot be traced: give publish or publish_many of a producer")
     send = Operation(
         "publish",

@@ -195,8 +195,13 @@ def test_a_blocking_publish_is_traced_too(nsqd: Any, telemetry: Telemetry) -> No
     assert [span.name for span in telemetry.spans] == ["publish t"] * 2
 
 
+def test_publish_then_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"publish_then of .* cannot be traced"):
+        traced_publish(Producer(["127.0.0.1:1"]).publish_then)
+
+
 @pytest.mark.parametrize("kind", [Producer, BlockingProducer])
-def test_publish_soon_is_refused(kind: Any) -> None:
+def test_what_returns_before_the_end_is_refused(kind: Any) -> None:
     with pytest.raises(
         ConfigError, match=r"publish_soon of .* cannot be traced: give publish or publish_many"
     ):

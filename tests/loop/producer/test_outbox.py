@@ -28,7 +28,7 @@ class FakeConnection:
         self.waiting: deque[tuple[asyncio.Future[None], bytes, int]] = deque()
         self.outbox: Outbox | None = None
 
-    def send_again(self, future: asyncio.Future[None], data: bytes, answer: bytes, count: int) -> None:
+    def ask(self, future: asyncio.Future[None], data: bytes, answer: bytes, count: int) -> None:
         self.waiting.append((future, data, count))
 
     def confirm(self) -> None:

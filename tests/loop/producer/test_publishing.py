@@ -267,10 +267,10 @@ async def test_publishes_of_one_turn_leave_in_one_write(fake: ScriptedNsqd) -> N
     async with producer_of(fake) as producer:
         await producer.wait_connected(5)
         assert producer._pool is not None
-        stream = producer._pool._alive[0]._stream
+        wire = producer._pool._alive[0]._wire
         writes: list[bytes] = []
-        write = stream.write
-        stream.write = lambda data: writes.append(data) or write(data)  # type: ignore[method-assign]
+        write = wire.write
+        wire.write = lambda data: writes.append(data) or write(data)  # type: ignore[method-assign]
         await asyncio.gather(*(producer.publish("t", b"x") for _ in range(50)))
         assert len(writes) == 1
 

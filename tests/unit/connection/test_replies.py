@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from nsqgw.connection.replies import Replies
+from nsqgw.connection.replies import Replies, Waiter, tell
 from nsqgw.errors import BadMessage, ConnectionClosed, NSQError, ProtocolError, Unprocessed
 from nsqgw.protocol.frames import CLOSE_WAIT, OK
 
@@ -33,10 +33,9 @@ class Asked:
     def confirmed(self, size: int, count: int) -> None:
         self.settled.append((size, count, True))
 
-    def lost(self, future: asyncio.Future[None], data: bytes, count: int, error: NSQError) -> None:
+    def lost(self, waiter: Waiter, data: bytes, count: int, error: NSQError) -> None:
         self.settled.append((len(data), count, False))
-        if not future.done():
-            future.set_exception(error)
+        tell(waiter, error)
 
 
 def test_oks_go_to_the_oldest(loop: asyncio.AbstractEventLoop) -> None:
@@ -117,3 +116,95 @@ def test_what_was_never_sent_is_known_to_be_undone(loop: asyncio.AbstractEventLo
     kinds = [type(future.exception()) for future in asked.futures]
     assert kinds == [ConnectionClosed, Unprocessed, Unprocessed]
     assert asked.settled == [(0, 1, False), (10, 1, False), (20, 1, False)], "told in order"
+
+
+# -- functions in place of futures
+
+
+class Told:
+    """Publishes of which functions are told, in the order in which they are."""
+
+    def __init__(self, count: int) -> None:
+        self.replies = Replies()
+        self.replies.requester = self
+        self.heard: list[tuple[int, NSQError | None]] = []
+        self.room = 0
+        for number in range(count):
+            self.replies.waiting.append((lambda error, number=number: self.then(number, error), OK, b"x", 1))
+
+    def then(self, number: int, error: NSQError | None) -> None:
+        self.heard.append((number, error))
+
+    def confirmed(self, size: int, count: int) -> None:
+        self.room += count
+
+    def lost(self, waiter: Waiter, data: bytes, count: int, error: NSQError) -> None:
+        tell(waiter, error)
+
+
+def test_functions_are_told_in_order() -> None:
+    told, gone = Told(3), ConnectionClosed("gone")
+    told.replies.confirm(2)
+    told.replies.fail_all(gone)
+    assert told.heard == [(0, None), (1, None), (2, gone)]
+
+
+def test_there_is_room_before_anybody_is_told() -> None:
+    """Whoever publishes more when he is told must find the room that the confirmed ones have left."""
+    told = Told(3)
+    rooms: list[int] = []
+    told.then = lambda number, error: rooms.append(told.room)  # type: ignore[method-assign]
+    told.replies.confirm(3)
+    assert rooms == [3, 3, 3]
+
+
+def test_what_is_asked_meanwhile_comes_behind() -> None:
+    told = Told(2)
+
+    def then(number: int, error: NSQError | None) -> None:
+        told.replies.waiting.append((lambda error: None, OK, b"y", 1))
+
+    told.then = then  # type: ignore[method-assign]
+    told.replies.confirm(2)
+    assert [entry[2] for entry in told.replies.waiting] == [b"y", b"y"]
+    assert (told.replies.answered, told.replies.asked) == (2, 4)
+
+
+async def test_a_function_that_fails_is_reported_and_the_others_are_told() -> None:
+    reports: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, report: reports.append(report))
+    told = Told(3)
+    hear = told.then
+
+    def then(number: int, error: NSQError | None) -> None:
+        hear(number, error)
+        if number != 1:
+            raise ValueError(number)
+
+    told.then = then  # type: ignore[method-assign]
+    told.replies.confirm(2)
+    told.replies.fail_all(gone := ConnectionClosed("gone"))
+    assert told.heard == [(0, None), (1, None), (2, gone)]
+    assert [str(report["exception"]) for report in reports] == ["0", "2"]
+
+
+def test_the_end_of_the_program_comes_when_all_are_told() -> None:
+    told = Told(3)
+    hear = told.then
+
+    def then(number: int, error: NSQError | None) -> None:
+        hear(number, error)
+        if number == 0:
+            raise KeyboardInterrupt
+
+    told.then = then  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        told.replies.confirm(3)
+    assert [number for number, _ in told.heard] == [0, 1, 2]
+
+
+def test_too_many_oks_confirm_what_was_waiting() -> None:
+    told = Told(2)
+    with pytest.raises(ProtocolError, match="no command is waiting"):
+        told.replies.confirm(3)
+    assert told.heard == [(0, None), (1, None)]

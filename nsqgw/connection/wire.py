@@ -1,0 +1,168 @@
+"""The bytes of one connection to nsqd: awaited in the handshake, handed over as they come after it.
+
+asyncio's transport carries it: it reads into our buffer and calls us in the same turn of the loop, where
+tornado's IOStream has a future, a task's step and a copy between the two. That is what an answer costs which
+somebody waits for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable
+
+from nsqgw.connection.stream import open_socket
+
+READ_SIZE = 128 * 1024
+"""Bytes asked for at once: several hundred small messages a read, 128 KiB a connection."""
+
+
+class WireClosed(Exception):
+    """The connection is gone; the cause is `error` of the wire, None when the peer ended it in good order."""
+
+
+async def open_wire(address: str, timeout: float) -> Wire:
+    """A wire to `address`; ConnectionFailed when there is none within `timeout` seconds (`open_socket`)."""
+    loop = asyncio.get_running_loop()
+    connected = await open_socket(address, timeout)
+    try:
+        _, wire = await loop.create_connection(lambda: Wire(loop), sock=connected)
+    except BaseException:
+        connected.close()
+        raise
+    return wire
+
+
+class Wire(asyncio.BufferedProtocol):
+    """One connection. Its owner reads in the handshake, calls `pump` after it, and ends it with `close`.
+
+    closed  it is gone, or `close` was called
+    error   why it is gone; None when the peer ended it, or we did
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.closed = False
+        self.error: Exception | None = None
+        self._loop = loop
+        self._view = memoryview(bytearray(READ_SIZE))
+        self._held = b""
+        self._take: Callable[[bytes], None] | None = None
+        self._on_lost: Callable[[], None] = _nothing
+        self._changed = asyncio.Event()
+        self._lost = asyncio.Event()
+        self._writable = asyncio.Event()
+        self._writable.set()
+
+    # -- for the owner
+
+    async def read(self) -> bytes:
+        """What comes next; WireClosed when nothing does. Not once `pump` was called."""
+        while not self._held:
+            if self.closed:
+                raise WireClosed
+            self._changed.clear()
+            self._transport.resume_reading()
+            await self._changed.wait()
+        data, self._held = self._held, b""
+        return data
+
+    def pump(self, take: Callable[[bytes], None], lost: Callable[[], None]) -> None:
+        """From now on `take` is called with each read, and `lost` at the end; neither raises."""
+        self._take = take
+        self._on_lost = lost
+        if self.closed:
+            lost()
+            return
+        if self._held:
+            data, self._held = self._held, b""
+            take(data)
+        self.resume()
+
+    def pause(self) -> None:
+        """Read no more until `resume`."""
+        self._transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read on."""
+        if not self.closed:
+            self._transport.resume_reading()
+
+    def write(self, data: bytes) -> None:
+        """Send; what the kernel does not take waits in memory."""
+        if not self.closed:
+            self._transport.write(data)
+
+    async def encrypt(self, context: ssl.SSLContext, server_name: str) -> None:
+        """Speak TLS from here on; raises OSError, of which SSLError is one."""
+        transport = await self._loop.start_tls(self._transport, self, context, server_hostname=server_name)
+        if transport is None:  # so it is where the peer hung up in the middle
+            raise ConnectionResetError
+        self._adopt(transport)
+
+    async def wait_written(self) -> None:
+        """Until the kernel has all that was written, or the connection is gone."""
+        await self._writable.wait()
+
+    def shut_down(self) -> None:
+        """Tell the peer that no more comes; OSError when it is gone."""
+        # Of the socket itself: a transport with TLS on it cannot.
+        own: socket.socket = self._transport.get_extra_info("socket")
+        own.shutdown(socket.SHUT_WR)
+
+    async def wait_lost(self) -> None:
+        """Until the connection is gone."""
+        await self._lost.wait()
+
+    def close(self) -> None:
+        """End it now; what waits to be sent is given up."""
+        if not self.closed:
+            self.closed = True
+            self._transport.abort()
+            self._wake()
+
+    # -- for asyncio
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._adopt(transport)
+        self.pause()
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._view  # of which TLS takes slices: those of a bytearray would be copies
+
+    def buffer_updated(self, nbytes: int) -> None:
+        data = bytes(self._view[:nbytes])
+        if self._take is not None:
+            if not self.closed:
+                self._take(data)
+            return
+        self._held += data
+        self.pause()  # nobody can be made to hold more than he asked for
+        self._wake()
+
+    def pause_writing(self) -> None:
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        self._writable.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.closed = True
+        self.error = exc
+        self._lost.set()
+        self._wake()
+        self._on_lost()
+
+    def _adopt(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        transport.set_write_buffer_limits(0)  # `wait_written` means all of it
+        self._transport = transport
+
+    def _wake(self) -> None:
+        self._changed.set()
+        if self.closed:
+            self._writable.set()
+
+
+def _nothing() -> None:
+    """Nobody has asked yet."""
