@@ -1,4 +1,4 @@
-"""What `import` of a client costs: seconds in a fresh interpreter, and what it loads."""
+"""What importing a client costs: seconds in a fresh interpreter, and what it loads."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FOREIGN_TO_LIBRARY = frozenset(
 _PROGRAM = """
 import json, sys, time
 before, started = set(sys.modules), time.perf_counter()
-import {module}
+{statement}
 seconds = time.perf_counter() - started
 print(json.dumps(dict(seconds=seconds, modules=sorted(set(sys.modules) - before))))
 """
@@ -31,7 +31,7 @@ class ImportFigures(TypedDict):
 def measure_import(peer: Peer) -> ImportFigures:
     """One import in a process of its own."""
     python = peer.prepare()[0]
-    command = [python, "-W", "ignore", "-c", _PROGRAM.format(module=peer.module)]
+    command = [python, "-W", "ignore", "-c", _PROGRAM.format(statement=peer.import_statement)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     if done.returncode:
         raise ClientFailed(done.stderr.strip().splitlines()[-1])

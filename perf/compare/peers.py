@@ -36,6 +36,12 @@ class Peer:
     name: str
     module: str
     settings: str
+    names: str = ""
+
+    @property
+    def import_statement(self) -> str:
+        """What a program that uses it says; `names` for a client that loads its parts on demand."""
+        return f"from {self.module} import {self.names}" if self.names else f"import {self.module}"
 
     def prepare(self) -> list[str]:
         """The command of its measuring program, made ready; Unavailable where that cannot be."""
@@ -114,8 +120,9 @@ class GoPeer(Peer):
 NSQGW = Peer(
     "nsqgw",
     "nsqgw",
-    "`publish_soon` with a callback per answer, or taking the oldest answer first (sliding window), or a "
+    "`publish_then`, each answer publishing the next; `publish_soon`, taking the oldest answer first; a "
     "thousand tasks that await `publish`; buffers as by default",
+    names="Consumer, Producer",
 )
 
 CLIENTS: tuple[Peer, ...] = (

@@ -64,7 +64,7 @@ SCENARIOS = (
         targets={"pynsq": 20, "go-nsq": 5},
         settings={"window": 1000},
     ),
-    Scenario("publish, sliding window of 1000", {"nsqgw": FAST}, against=WINDOW, settings={"window": 1000}),
+    Scenario("publish, 1000 futures outstanding", {"nsqgw": FAST}, against=WINDOW, settings={"window": 1000}),
     Scenario(
         "publish, 1000 tasks",
         {"nsqgw": FAST, "ansq": SLOW, "asyncnsq": SLOW, "go-nsq": FAST},
@@ -76,6 +76,12 @@ SCENARIOS = (
         {"nsqgw": FAST, "pynsq": FAST, "gnsq": FAST, "ansq": FAST, "asyncnsq": FAST, "go-nsq": FAST},
         targets={"pynsq": 3},
         settings={"batch": 100},
+    ),
+    Scenario(
+        "publish, batches of 100, 10 under way",
+        {"nsqgw": FAST, "pynsq": FAST, "gnsq": FAST, "go-nsq": FAST},
+        targets={"pynsq": 3},
+        settings={"batch": 100, "window": 10},
     ),
 )
 

@@ -87,11 +87,24 @@ def publish_many(work: dict[str, Any], measured: Measurement) -> None:
         producer.multipublish(work["topic"], bodies)
 
 
+def publish_many_window(work: dict[str, Any], measured: Measurement) -> None:
+    bodies = [b"x" * work["size"]] * work["batch"]
+    outstanding: deque[Any] = deque()
+    producer = started_producer(work)
+    for _ in range(work["count"] // work["batch"]):
+        if len(outstanding) == work["window"]:
+            outstanding.popleft().get()
+        outstanding.append(producer.multipublish(work["topic"], bodies, raise_error=False))
+    for published in outstanding:
+        published.get()
+
+
 WORK: dict[str, Callable[[dict[str, Any], Measurement], None]] = {
     "consume, sync handler": consume_sync,
     "consume, async handler that waits": consume_waiting,
     "publish, 1000 outstanding": publish_window,
     "publish, batches of 100": publish_many,
+    "publish, batches of 100, 10 under way": publish_many_window,
     "latency": latency,
 }
 

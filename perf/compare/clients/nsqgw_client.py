@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from nsqgw import Batch, Consumer, Message, Producer
+from nsqgw import Batch, Consumer, Message, NSQError, Producer
 from perf.compare.clients.measured import Measurement, task
 
 
@@ -84,17 +84,18 @@ async def publish_window(work: dict[str, Any], measured: Measurement) -> None:
     goal = Goal(work["count"])
     unsent = work["count"] - work["window"]
 
-    def answered(published: asyncio.Future[None]) -> None:
+    def answered(error: NSQError | None) -> None:
         nonlocal unsent
-        published.result()
+        if error is not None:
+            raise error
         goal.came(1)
-        if unsent > 0:
+        if unsent:
             unsent -= 1
-            producer.publish_soon(topic, body).add_done_callback(answered)
+            producer.publish_then(topic, body, answered)
 
     async with Producer([work["address"]]) as producer:
         for _ in range(work["window"]):
-            producer.publish_soon(topic, body).add_done_callback(answered)
+            producer.publish_then(topic, body, answered)
         await goal.reached.wait()
 
 
@@ -131,15 +132,28 @@ async def publish_many(work: dict[str, Any], measured: Measurement) -> None:
             await producer.publish_many(work["topic"], bodies)
 
 
+async def publish_many_window(work: dict[str, Any], measured: Measurement) -> None:
+    bodies = [b"x" * work["size"]] * work["batch"]
+
+    async def publish(count: int) -> None:
+        for _ in range(count):
+            await producer.publish_many(work["topic"], bodies)
+
+    window = work["window"]
+    async with Producer([work["address"]]) as producer:
+        await asyncio.gather(*(publish(work["count"] // work["batch"] // window) for _ in range(window)))
+
+
 WORK: dict[str, Callable[[dict[str, Any], Measurement], Awaitable[None]]] = {
     "consume, sync handler": consume_sync,
     "consume, async handler": consume_async,
     "consume, async handler that waits": consume_waiting,
     "consume, batch handler": consume_batch,
     "publish, 1000 outstanding": publish_window,
-    "publish, sliding window of 1000": publish_sliding,
+    "publish, 1000 futures outstanding": publish_sliding,
     "publish, 1000 tasks": publish_tasks,
     "publish, batches of 100": publish_many,
+    "publish, batches of 100, 10 under way": publish_many_window,
     "latency": latency,
 }
 

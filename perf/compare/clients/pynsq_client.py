@@ -111,19 +111,23 @@ def publish_window(work: dict[str, Any], measured: Measurement) -> None:
 
 def publish_many(work: dict[str, Any], measured: Measurement) -> None:
     bodies = [b"x" * work["size"]] * work["batch"]
-    left = work["count"] // work["batch"]
+    window = work.get("window", 1)
+    unanswered = work["count"] // work["batch"]
+    unsent = unanswered - window
 
     def start(writer: Any) -> None:
         def answered(conn: Any, data: Any) -> None:
-            nonlocal left
+            nonlocal unsent, unanswered
             assert data == b"OK", data
-            left -= 1
-            if left:
+            unanswered -= 1
+            if unsent:
+                unsent -= 1
                 writer.mpub(work["topic"], bodies, callback=answered)
-            else:
+            elif not unanswered:
                 IOLoop.current().stop()
 
-        writer.mpub(work["topic"], bodies, callback=answered)
+        for _ in range(window):
+            writer.mpub(work["topic"], bodies, callback=answered)
 
     with_writer(work, start)
 
@@ -134,6 +138,7 @@ WORK: dict[str, Callable[[dict[str, Any], Measurement], None]] = {
     "consume, async handler that waits": consume_waiting,
     "publish, 1000 outstanding": publish_window,
     "publish, batches of 100": publish_many,
+    "publish, batches of 100, 10 under way": publish_many,
     "latency": latency,
 }
 

@@ -46,12 +46,13 @@ func main() {
 	var work task
 	check(json.Unmarshal([]byte(os.Args[1]), &work))
 	do := map[string]func(task) []float64{
-		"consume, sync handler":             consumeSync,
-		"consume, async handler that waits": consumeWaiting,
-		"publish, 1000 outstanding":         publishWindow,
-		"publish, 1000 tasks":               publishRoutines,
-		"publish, batches of 100":           publishMany,
-		"latency":                           latency,
+		"consume, sync handler":                 consumeSync,
+		"consume, async handler that waits":     consumeWaiting,
+		"publish, 1000 outstanding":             publishWindow,
+		"publish, 1000 tasks":                   publishRoutines,
+		"publish, batches of 100":               publishMany,
+		"publish, batches of 100, 10 under way": publishManyWindow,
+		"latency":                               latency,
 	}[work.Scenario]
 	if do == nil {
 		log.Fatalf("go-nsq: no such scenario: %s", work.Scenario)
@@ -122,16 +123,31 @@ func newProducer(work task) *nsq.Producer {
 }
 
 func publishWindow(work task) []float64 {
-	producer, body := newProducer(work), make([]byte, work.Size)
+	body := make([]byte, work.Size)
+	return window(work, work.Count, func(producer *nsq.Producer, answers chan *nsq.ProducerTransaction) error {
+		return producer.PublishAsync(work.Topic, body, answers)
+	})
+}
+
+func publishManyWindow(work task) []float64 {
+	bodies := makeBodies(work)
+	count := work.Count / int64(work.Batch)
+	return window(work, count, func(producer *nsq.Producer, answers chan *nsq.ProducerTransaction) error {
+		return producer.MultiPublishAsync(work.Topic, bodies, answers)
+	})
+}
+
+func window(work task, count int64, publish func(*nsq.Producer, chan *nsq.ProducerTransaction) error) []float64 {
+	producer := newProducer(work)
 	defer producer.Stop()
 	answers := make(chan *nsq.ProducerTransaction, work.Window)
 	outstanding := 0
-	for sent := int64(0); sent < work.Count; sent++ {
+	for sent := int64(0); sent < count; sent++ {
 		if outstanding == work.Window {
 			check((<-answers).Error)
 			outstanding--
 		}
-		check(producer.PublishAsync(work.Topic, body, answers))
+		check(publish(producer, answers))
 		outstanding++
 	}
 	for ; outstanding > 0; outstanding-- {
@@ -160,14 +176,19 @@ func publishRoutines(work task) []float64 {
 func publishMany(work task) []float64 {
 	producer := newProducer(work)
 	defer producer.Stop()
-	bodies := make([][]byte, work.Batch)
-	for i := range bodies {
-		bodies[i] = make([]byte, work.Size)
-	}
+	bodies := makeBodies(work)
 	for range work.Count / int64(work.Batch) {
 		check(producer.MultiPublish(work.Topic, bodies))
 	}
 	return []float64{}
+}
+
+func makeBodies(work task) [][]byte {
+	bodies := make([][]byte, work.Batch)
+	for i := range bodies {
+		bodies[i] = make([]byte, work.Size)
+	}
+	return bodies
 }
 
 func check(err error) {
