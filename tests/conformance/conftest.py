@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from harness.certificates import Certificates, make_certificates
 from harness.daemons import Daemon
 from harness.http import post
 from harness.wire import Wire
@@ -70,3 +71,15 @@ def connect(broker: Daemon) -> Iterator[Callable[..., Wire]]:
 @pytest.fixture
 def wire(connect: Callable[..., Wire]) -> Wire:
     return connect()
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return make_certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture
+def start_tls(start_nsqd: Callable[..., Daemon], certificates: Certificates) -> Callable[..., Daemon]:
+    """Starts an nsqd with a certificate and the flags given."""
+    files = {"tls_cert": certificates.server, "tls_key": certificates.server_key}
+    return lambda **flags: start_nsqd(**files, **flags)

@@ -12,22 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.certificates import Certificates, make_certificates
+from harness.certificates import Certificates
 from harness.daemons import Daemon
 from harness.http import call, get, stats
 
 StartTls = Callable[..., Daemon]
-
-
-@pytest.fixture(scope="session")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    return make_certificates(tmp_path_factory.mktemp("https"))
-
-
-@pytest.fixture
-def start_tls(start_nsqd: Callable[..., Daemon], certificates: Certificates) -> StartTls:
-    files = {"tls_cert": certificates.server, "tls_key": certificates.server_key}
-    return lambda **flags: start_nsqd(**files, **flags)
 
 
 def over_https(

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import trustme
 
-from harness.certificates import Certificates, make_certificates
+from harness.certificates import Certificates
 from harness.daemons import Daemon
 from harness.encrypted import CODECS, Layered
 from harness.http import stats
@@ -22,17 +22,6 @@ StartTls = Callable[..., Daemon]
 
 SIZES = (1, 2, 63, 64, 1000, 16_383, 16_384, 65_536, 65_537, 300_000, 1_000_000)
 REFUSED = (ssl.SSLError, ConnectionError, Closed)
-
-
-@pytest.fixture(scope="session")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    return make_certificates(tmp_path_factory.mktemp("tls"))
-
-
-@pytest.fixture
-def start_tls(start_nsqd: Callable[..., Daemon], certificates: Certificates) -> StartTls:
-    files = {"tls_cert": certificates.server, "tls_key": certificates.server_key}
-    return lambda **flags: start_nsqd(**files, **flags)
 
 
 @pytest.fixture
@@ -158,10 +147,14 @@ def test_certificates_of_clients(
             assert stream.ask(b"PUB t", b"x") == (RESPONSE, b"OK")
         return
     with pytest.raises(REFUSED):
-        stream = upgrade(daemon, context)
-        # With TLS 1.3 the client's handshake is over before its certificate was looked at.
-        with stream.socket:
-            stream.frame()
+        first_frame(daemon, context)
+
+
+def first_frame(daemon: Daemon, context: ssl.SSLContext) -> tuple[int, bytes]:
+    """With TLS 1.3 the client's handshake is over before its certificate was looked at."""
+    stream = upgrade(daemon, context)
+    with stream.socket:
+        return stream.frame()
 
 
 @pytest.mark.parametrize(
