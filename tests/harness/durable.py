@@ -1,4 +1,4 @@
-"""nsqd as a process over a folder that outlives it: the original or ours, to take it over from one another."""
+"""nsqd as a process over a folder that outlives it: the original or ours, to take over from one another."""
 
 from __future__ import annotations
 

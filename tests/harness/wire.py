@@ -28,6 +28,12 @@ class Delivery(NamedTuple):
     body: bytes
 
 
+def delivery(frame: Frame) -> Delivery:
+    """What a message frame holds; AssertionError for another one."""
+    assert frame.type == MESSAGE, frame
+    return Delivery(*struct.unpack(">qH16s", frame.data[:26]), frame.data[26:])
+
+
 class Closed(Exception):
     """The server ended the connection."""
 
@@ -144,9 +150,7 @@ class Wire(Socket):
             self.send(b"RDY %d\n" % rdy)
 
     def message(self) -> Delivery:
-        frame = self.frame()
-        assert frame.type == MESSAGE, frame
-        return Delivery(*struct.unpack(">qH16s", frame.data[:26]), frame.data[26:])
+        return delivery(self.frame())
 
     def finish(self, message_id: bytes) -> None:
         self.send(b"FIN " + message_id + b"\n")
