@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
+from itertools import takewhile
 from typing import Protocol, TypeAlias
 
 from nsqgw.errors import NSQError, ProtocolError
@@ -51,17 +52,24 @@ class Replies:
         """So many OKs arrived; ProtocolError when they are not due."""
         waiting = self.waiting
         due = [waiting.popleft() for _ in range(min(count, len(waiting)))]
-        wrong = next((place for place, entry in enumerate(due) if entry[1] is not OK), len(due))
-        waiting.extendleft(reversed(due[wrong:]))
-        if wrong:
-            self._confirm(due[:wrong])
-        if wrong < count:
-            if waiting:
-                raise ProtocolError(f"nsqd answered OK where {waiting[0][1]!r} was due")
-            raise ProtocolError("nsqd answered OK, but no command is waiting")
+        if len(due) == count and (columns := tuple(zip(*due, strict=True)))[1].count(OK) == count:
+            self._confirmed(*columns)
+            return
+        right = list(takewhile(lambda entry: entry[1] == OK, due))
+        waiting.extendleft(reversed(due[len(right) :]))
+        if right:
+            self._confirmed(*zip(*right, strict=True))
+        if waiting:
+            raise ProtocolError(f"nsqd answered OK where {waiting[0][1]!r} was due")
+        raise ProtocolError("nsqd answered OK, but no command is waiting")
 
-    def _confirm(self, due: list[tuple[Waiter, bytes, bytes, int]]) -> None:
-        waiters, _, commands, counts = zip(*due, strict=True)
+    def _confirmed(
+        self,
+        waiters: tuple[Waiter, ...],
+        answers: tuple[bytes, ...],
+        commands: tuple[bytes, ...],
+        counts: tuple[int, ...],
+    ) -> None:
         self.answered += len(waiters)
         # Before the waiters are told: they publish more, and find the room that these have left.
         if self.requester is not None and (messages := sum(counts)):

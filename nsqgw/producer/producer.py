@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import copy
 import dataclasses
-import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from types import TracebackType
@@ -35,12 +34,10 @@ from nsqgw.producer.outbox import Outbox
 from nsqgw.producer.pool import Pool
 from nsqgw.producer.request import Deadline, tell_of
 from nsqgw.producer.window import Window
-from nsqgw.protocol.commands import encode_dpub, encode_mpub
+from nsqgw.protocol.commands import encode_dpub, encode_mpub, size_prefix
 from nsqgw.protocol.delays import check_delay, delay_ms
 from nsqgw.protocol.frames import OK
 from nsqgw.protocol.names import check_topic
-
-_pack_size = struct.Struct(">i").pack
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -245,9 +242,9 @@ class Producer:
         `publish_timeout` is.
         """
         check_topic(topic)
-        all_bodies = self._check_bodies(list(bodies))
-        if self._fits_one(all_bodies):
-            await self._publish(encode_mpub(topic, all_bodies), len(all_bodies), timeout=timeout)
+        all_bodies, lengths = self._check_bodies(list(bodies))
+        if 0 < 4 * len(lengths) + sum(lengths) <= self.config.max_batch_size - 4:
+            await self._publish(encode_mpub(topic, all_bodies, lengths), len(lengths), timeout=timeout)
             return
         deadline = self._deadline(timeout)
         published = 0
@@ -279,7 +276,7 @@ class Producer:
             body = self._check_body(body)
         if type(topic) is not str:
             check_topic(topic)
-        return _pub_head(topic) + _pack_size(len(body)) + body
+        return _pub_head(topic) + size_prefix(len(body)) + body
 
     def _publish(
         self, data: bytes, count: int, key: bytes | None = None, timeout: float | None = None
@@ -355,15 +352,14 @@ class Producer:
             )
         return body
 
-    def _check_bodies(self, bodies: list[bytes]) -> list[bytes]:
+    def _check_bodies(self, bodies: list[bytes]) -> tuple[list[bytes], list[int]]:
+        """The bodies as bytes, and their lengths."""
         # Three passes in C find nearly always that there is nothing to look at one by one.
         lengths = list(map(len, bodies)) if set(map(type, bodies)) == {bytes} else [0]
-        if min(lengths) > 0 and max(lengths) <= self._max_message_size:
-            return bodies
-        return [self._check_body(body) for body in bodies]
-
-    def _fits_one(self, bodies: list[bytes]) -> bool:
-        return 0 < 4 * len(bodies) + sum(map(len, bodies)) <= self.config.max_batch_size - 4
+        if min(lengths) == 0 or max(lengths) > self._max_message_size:
+            bodies = [self._check_body(body) for body in bodies]
+            lengths = list(map(len, bodies))
+        return bodies, lengths
 
     def _split(self, bodies: list[bytes]) -> Iterator[list[bytes]]:
         batch: list[bytes] = []

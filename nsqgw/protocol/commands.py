@@ -23,6 +23,23 @@ MPUB_OVERHEAD = 8
 """Bytes by which the body of an MPUB of one message is larger than that: its count, and the size."""
 
 
+_MAX_PREFIXES = 4096
+
+
+class _SizePrefixes(dict[int, bytes]):
+    """The four bytes before a body, by its length: lengths repeat, and a look-up costs half of packing."""
+
+    def __missing__(self, size: int) -> bytes:
+        if len(self) >= _MAX_PREFIXES:
+            self.clear()
+        prefix = self[size] = _SIZE.pack(size)
+        return prefix
+
+
+size_prefix = _SizePrefixes().__getitem__
+"""The int32 that goes before a body of this length; struct.error for one that has no room in it."""
+
+
 def encode_sized(body: bytes) -> bytes:
     """A body as every command carries it: int32 length, then the bytes."""
     return _SIZE.pack(len(body)) + body
@@ -78,15 +95,16 @@ def encode_dpub(topic: str, delay_ms: int, body: bytes) -> bytes:
     return b"DPUB %s %d\n%s%s" % (topic.encode("ascii"), delay_ms, _SIZE.pack(len(body)), body)
 
 
-def encode_mpub(topic: str, bodies: Sequence[bytes]) -> bytes:
+def encode_mpub(topic: str, bodies: Sequence[bytes], lengths: Sequence[int] | None = None) -> bytes:
     """MPUB of a batch: nsqd looks at all before it takes any (nsqd-tcp 8.8).
 
-    Only where storing fails, E_MPUB_FAILED, the first ones may be stored.
+    Only where storing fails, E_MPUB_FAILED, the first ones may be stored. `lengths` are those of the bodies,
+    for a caller who has them already.
     """
-    lengths = list(map(len, bodies))
+    lengths = list(map(len, bodies)) if lengths is None else lengths
     head = _SIZE_AND_COUNT.pack(4 + 4 * len(lengths) + sum(lengths), len(lengths))
     pieces = [b"MPUB %s\n%s" % (topic.encode("ascii"), head)] * (1 + 2 * len(lengths))
-    pieces[1::2] = map(_SIZE.pack, lengths)
+    pieces[1::2] = map(size_prefix, lengths)
     pieces[2::2] = bodies
     return b"".join(pieces)
 
