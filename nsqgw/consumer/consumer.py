@@ -55,6 +55,9 @@ class Consumer:
     `message.finish()` or `message.requeue()` inside has the last word. Without a handler iterate over
     the consumer, or over `batches()`, and answer every message yourself.
 
+    Async handlers are awaited by tasks that handle one message after the other: a context variable that one
+    sets and does not reset is seen by some of those that follow.
+
     A message that came more than `max_attempts` times, or whose handler raised an exception for which
     `failure_rules` says so, is given up: it goes to `dead_letter_topic` or to `on_giving_up`, a handler
     like any other. Without either there is no giving up: nothing is dropped silently.

@@ -15,11 +15,8 @@ from nsqgw.consumer.arrival import arrival_of
 from nsqgw.consumer.failures import Failures
 from nsqgw.consumer.handlers import BatchHandler, Handler, is_async, refuse_awaitable
 from nsqgw.consumer.inbox import Inbox
-from nsqgw.consumer.workers import WorkerPool
+from nsqgw.consumer.workers import ENDING, WorkerPool
 from nsqgw.message import Message
-
-ENDING = (SystemExit, KeyboardInterrupt, GeneratorExit)
-"""What ends the program or the coroutine; all else, whether an Exception or not, gives the messages back."""
 
 
 class Dispatch(Protocol):
@@ -102,9 +99,8 @@ class AsyncDispatch:
     """Runs an async handler on long-lived workers, at most `concurrency` at once."""
 
     def __init__(self, handler: Handler, concurrency: Callable[[], int], failures: Failures) -> None:
-        self._handler = handler
         self._failures = failures
-        self._pool: WorkerPool[Message] = WorkerPool(self._handle, concurrency)
+        self._pool: WorkerPool[Message] = WorkerPool(handler, concurrency, finish, self._failed)
 
     def dispatch(self, messages: list[Message]) -> None:
         self._pool.put_all(messages)
@@ -121,22 +117,8 @@ class AsyncDispatch:
     async def close(self) -> None:
         await self._pool.close()
 
-    async def _handle(self, message: Message) -> None:
-        try:
-            await self._handler(message)
-        except asyncio.CancelledError as error:
-            # Something it waited for was cancelled, or the worker itself is, because the pool closes.
-            if self._pool.closing:
-                raise
-            self._failures.failed([message], error)
-        except ENDING:
-            raise
-        except BaseException as error:  # noqa: BLE001  # whatever a handler raises gives the message back
-            self._failures.failed([message], error)
-        else:
-            if not message.answered:
-                message.answered = True
-                arrival_of(message).finished([message.id])
+    def _failed(self, message: Message, error: BaseException) -> None:
+        self._failures.failed([message], error)
 
 
 class BatchDispatch:
@@ -145,13 +127,13 @@ class BatchDispatch:
     def __init__(self, handler: BatchHandler, concurrency: Callable[[], int], failures: Failures) -> None:
         self._handler = handler
         self._failures = failures
-        self._pool: WorkerPool[list[Message]] | None = None
+        self._pool: WorkerPool[Sequence[Message]] | None = None
         if is_async(handler):
-            self._pool = WorkerPool(self._handle_async, concurrency)
+            self._pool = WorkerPool(handler, concurrency, finish_rest, failures.failed)
 
     def dispatch(self, messages: list[Message]) -> None:
         if self._pool is not None:
-            self._pool.put_all([messages])
+            self._pool.put_all([tuple(messages)])
             return
         try:
             refuse_awaitable(self._handler(tuple(messages)))
@@ -178,19 +160,12 @@ class BatchDispatch:
         if self._pool is not None:
             await self._pool.close()
 
-    async def _handle_async(self, messages: list[Message]) -> None:
-        try:
-            await self._handler(tuple(messages))
-        except asyncio.CancelledError as error:
-            if self._pool is None or self._pool.closing:
-                raise
-            self._failures.failed(messages, error)
-        except ENDING:
-            raise
-        except BaseException as error:  # noqa: BLE001  # whatever a handler raises gives the messages back
-            self._failures.failed(messages, error)
-        else:
-            finish_rest(messages)
+
+def finish(message: Message) -> None:
+    """Finish a message that the handler has not answered."""
+    if not message.answered:
+        message.answered = True
+        arrival_of(message).finished([message.id])
 
 
 def finish_rest(messages: Sequence[Message]) -> None:

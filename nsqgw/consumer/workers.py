@@ -1,4 +1,7 @@
-"""Long-lived worker tasks that take items from a queue: a task per message would cost six times as much."""
+"""Long-lived worker tasks that take items from a queue: a task per message would cost six times as much.
+
+Each item's handler is awaited by a worker itself, and told about in the same step.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,9 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
+
+ENDING = (SystemExit, KeyboardInterrupt, GeneratorExit)
+"""What ends the program or the coroutine; all else that a handler raises is its failure."""
 
 logger = logging.getLogger(__name__)
 
@@ -22,10 +28,21 @@ class WorkerPool(Generic[T]):
     A worker that takes an item while more are queued wakes two others, so that full concurrency is
     there within a few turns; one whose handler never suspends empties the queue alone, and nobody
     else is disturbed.
+
+    `done` is called with each item whose `handle` has returned, `failed` with one for which it raised and
+    the error. When the pool closes, neither is.
     """
 
-    def __init__(self, handle: Callable[[T], Awaitable[None]], limit: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        handle: Callable[[T], Awaitable[object]],
+        limit: Callable[[], int],
+        done: Callable[[T], None],
+        failed: Callable[[T, BaseException], None],
+    ) -> None:
         self._handle = handle
+        self._done = done
+        self._failed = failed
         self._limit = limit
         self._queue: deque[T] = deque()
         self._workers: set[asyncio.Task[None]] = set()
@@ -86,7 +103,7 @@ class WorkerPool(Generic[T]):
             worker.add_done_callback(self._workers.discard)
 
     async def _work(self) -> None:
-        queue, handle = self._queue, self._handle
+        queue, handle, done, failed = self._queue, self._handle, self._done, self._failed
         while True:
             self._waking -= 1
             if len(queue) > 1:
@@ -94,7 +111,21 @@ class WorkerPool(Generic[T]):
                 self._wake()
                 self._wake()
             while queue:
-                await handle(queue.popleft())
+                item = queue.popleft()
+                try:
+                    await handle(item)
+                except asyncio.CancelledError as error:
+                    # Something it waited for was cancelled, or the worker itself is, because the pool closes.
+                    if self.closing:
+                        raise
+                    failed(item, error)
+                except ENDING:
+                    raise
+                except BaseException as error:  # noqa: BLE001  # whatever a handler raises is its failure
+                    failed(item, error)
+                else:
+                    done(item)
+                del item  # its body need not live until the next comes
             if self.closing:  # the item's handling has caught its cancellation
                 return
             sleeper: asyncio.Future[None] = self._loop.create_future()

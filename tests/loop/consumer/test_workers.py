@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -28,10 +29,15 @@ class Work:
             self.running -= 1
 
 
+def pool_of(handle: Callable[[int], Awaitable[None]], limit: int) -> WorkerPool[int]:
+    """A pool whose items must not fail."""
+    return WorkerPool(handle, lambda: limit, lambda item: None, pytest.fail)
+
+
 @pytest.mark.parametrize("limit", [1, 2, 3, 7, 200])
 async def test_full_width_and_no_more(limit: int) -> None:
     work = Work()
-    pool: WorkerPool[int] = WorkerPool(work, lambda: limit)
+    pool = pool_of(work, limit)
     pool.put_all(range(500))
     await eventually_async(lambda: work.running == limit)
     work.open.set()
@@ -43,7 +49,7 @@ async def test_full_width_and_no_more(limit: int) -> None:
 @pytest.mark.parametrize("portions", [[1] * 50, [10] * 5, [3, 0, 7, 1, 39]])
 async def test_full_width_however_the_work_arrives(portions: list[int]) -> None:
     work = Work()
-    pool: WorkerPool[int] = WorkerPool(work, lambda: 50)
+    pool = pool_of(work, 50)
     for portion in portions:
         pool.put_all(range(portion))
         await asyncio.sleep(0)
@@ -58,7 +64,7 @@ async def test_workers_are_used_again() -> None:
         seen.add(asyncio.current_task())
         await asyncio.sleep(0)
 
-    pool: WorkerPool[int] = WorkerPool(handle, lambda: 5)
+    pool = pool_of(handle, 5)
     for _ in range(20):
         pool.put_all(range(10))
         for _ in range(10):
@@ -73,7 +79,7 @@ async def test_work_that_never_suspends_is_done_by_one() -> None:
     async def handle(item: int) -> None:
         done.append(item)
 
-    pool: WorkerPool[int] = WorkerPool(handle, lambda: 100)
+    pool = pool_of(handle, 100)
     pool.put_all(range(1000))
     await eventually_async(lambda: len(done) == 1000)
     assert done == list(range(1000))
@@ -82,7 +88,7 @@ async def test_work_that_never_suspends_is_done_by_one() -> None:
 
 async def test_what_was_not_begun_can_be_taken_back() -> None:
     work = Work()
-    pool: WorkerPool[int] = WorkerPool(work, lambda: 2)
+    pool = pool_of(work, 2)
     pool.put_all(range(5))
     await eventually_async(lambda: work.running == 2)
     assert pool.take_queued() == [2, 3, 4]
@@ -94,7 +100,7 @@ async def test_what_was_not_begun_can_be_taken_back() -> None:
 async def test_closing_ends_every_worker() -> None:
     before = asyncio.all_tasks()
     work = Work()
-    pool: WorkerPool[int] = WorkerPool(work, lambda: 3)
+    pool = pool_of(work, 3)
     pool.put_all(range(5))
     await eventually_async(lambda: work.running == 3)
     await pool.close()
