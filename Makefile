@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 ARGS ?=
 JOBS ?= 4
 
-.PHONY: help venv demo test test-oldest check real-daemons system-packages bench bench-compare soak soak-reconnects clean
+.PHONY: help venv demo test test-oldest check real-daemons system-packages bench bench-compare soak soak-reconnects soak-kills bench-feed clean
 
 help:
 	@echo "make demo             run the whole way on this machine, with a page to look at (ARGS='--help' for its options)"
@@ -17,8 +17,10 @@ help:
 	@echo "make system-packages  install what the tests need from Debian: chromium, Perl modules (needs root)"
 	@echo "make test-oldest      unit, loop and property tests on Python 3.10, if there is one"
 	@echo "make bench            benchmarks; make bench-compare: next to other clients on the same broker"
-	@echo "make soak             property tests with many more examples, ten minutes of fuzzing, and soak-reconnects"
+	@echo "make bench-feed       how soon a consumer with a topology feed is connected to a new nsqd"
+	@echo "make soak             property tests with many more examples, ten minutes of fuzzing, soak-reconnects and soak-kills"
 	@echo "make soak-reconnects  10 million messages, a reconnect a second (ARGS='--count 500000' for fewer)"
+	@echo "make soak-kills       kill -9 under load a thousand times, losing nothing (KILL_ROUNDS=100 for fewer)"
 	@echo "make clean            remove the virtual environment, caches and what was built"
 
 venv: $(STAMP)
@@ -69,11 +71,18 @@ bench-compare: venv
 soak: venv
 	HYPOTHESIS_PROFILE=soak $(BIN)/pytest tests/properties --timeout 3600 $(ARGS)
 	FUZZ_SECONDS=600 $(BIN)/pytest tests/fuzz $(ARGS)
-	$(MAKE) soak-reconnects ARGS=
+	$(MAKE) soak-reconnects soak-kills ARGS=
+
+bench-feed: venv
+	@tools/real_daemons.sh || echo "make: watching our own nsqlookupd instead"
+	PYTHONPATH=tests $(BIN)/python -m perf.feed_latency $(ARGS)
 
 soak-reconnects: venv
 	@tools/real_daemons.sh || echo "make: soaking on our own nsqd instead"
 	PYTHONPATH=tests $(BIN)/python -m perf.reconnects $(ARGS)
+
+soak-kills: venv
+	KILL_ROUNDS=$(or $(KILL_ROUNDS),1000) $(BIN)/pytest tests/integration/faults/test_kills.py -s $(ARGS)
 
 clean:
 	rm -rf $(VENV) .cache build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks \

@@ -8,6 +8,7 @@ from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 
 from compat.nsqlookupd.daemon import Nsqlookupd
+from nsqgw.service.topology_metrics import feed_metrics
 
 
 def directory_metrics(lookupd: Nsqlookupd) -> Iterator[Metric]:
@@ -20,6 +21,8 @@ def directory_metrics(lookupd: Nsqlookupd) -> Iterator[Metric]:
     yield _gauge("channels", "Channels registered.", channels)
     yield _gauge("connections", "Connections of nsqds, inactive ones included.", len(lookupd.connections))
     yield _gauge("active_producers", "nsqds that pinged in time.", active)
+    topology = lookupd.topology
+    yield from feed_metrics(topology.journal, topology.streams, topology.publisher)
 
 
 def _gauge(name: str, text: str, value: int) -> Metric:

@@ -50,12 +50,15 @@ class Topology:
         self._look()
 
     def publish(self, topic: str, nsqds: tuple[str, ...], lookupd: str) -> None:
-        """Publish the events to `topic`, on one of `nsqds`, or else of those that `lookupd`, we ourselves,
-        know."""
-        self.watch()
+        """Publish the events to `topic`, on one of `nsqds`, or else on one of those registered.
+
+        `lookupd` is our own HTTP address, asked now and then for nsqds that were away for long.
+        """
         from nsqgw.service.topology_publisher import TopologyPublisher  # a producer, for who asked for it
 
-        self.publisher = TopologyPublisher(self.journal, topic, nsqds, () if nsqds else (lookupd,))
+        self.watch()
+        reachable = not nsqds and not lookupd.startswith("/")  # a unix socket is not for HTTP clients
+        self.publisher = TopologyPublisher(self.journal, topic, nsqds, (lookupd,) if reachable else ())
         self.publisher.start()
 
     async def stop(self) -> None:

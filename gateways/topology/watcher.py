@@ -142,11 +142,12 @@ class Watcher:
         return f"no nsqlookupd answers: {'; '.join(self._problems.values())}"
 
     def metrics(self) -> Iterable[Metric]:
-        """See `watcher_metrics`."""
-        from gateways.topology.metrics import watcher_metrics  # needs the extra `gateways`
+        """See `feed_metrics` and `watcher_metrics`."""
+        from nsqgw.service import topology_metrics as metrics  # needs the extra `gateways`
 
         streams = self._server.streams if self._server is not None else None
-        return watcher_metrics(self.journal, len(self._problems), streams, self._publisher)
+        yield from metrics.watcher_metrics(self.journal, len(self._problems))
+        yield from metrics.feed_metrics(self.journal, streams, self._publisher)
 
     def settings(self) -> dict[str, object]:
         """The settings in force."""
