@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 _HOLDING = {
     Fate.RETRY: "trying again",
     Fate.REJECTED: "the data is refused, holding it and trying again",
+    Fate.TOO_LARGE: "the batch is too large, holding it and trying again",
     Fate.BLOCKED: "somebody has to mend this, holding everything and trying again",
 }
 

@@ -7,7 +7,7 @@ never waits between tries and never drops anything: those are the pipeline's dec
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -24,12 +24,14 @@ class Fate(enum.Enum):
     CONFIRMED  the far side has it; the message can be finished
     RETRY      not taken, or nobody knows; it may pass later
     REJECTED   the far side refuses this data and will refuse it again
+    TOO_LARGE  the far side takes no batch of this size; smaller ones may pass
     BLOCKED    nothing will pass until a person acts: credentials, a wrong address, a missing index
     """
 
     CONFIRMED = "confirmed"
     RETRY = "retry"
     REJECTED = "rejected"
+    TOO_LARGE = "too_large"
     BLOCKED = "blocked"
 
 
@@ -41,12 +43,14 @@ class Outcome:
     reason       one line for people, without secrets; empty when all is well
     retry_after  seconds the far side asks to be left alone
     per_event    the fate of each event, in the order of the batch, when the far side says it
+    reasons      why single events were refused, by their index in the batch; the others have `reason`
     """
 
     fate: Fate
     reason: str = ""
     retry_after: float | None = None
     per_event: Sequence[Fate] | None = None
+    reasons: Mapping[int, str] | None = None
 
 
 CONFIRMED = Outcome(Fate.CONFIRMED)
@@ -68,6 +72,12 @@ class Sink(Protocol):
 
     event_overhead: int
     """Bytes that framing adds to each encoded event."""
+
+    max_events: int
+    """Most events in one batch, 0 when the far side sets no limit."""
+
+    max_bytes: int
+    """Most bytes in one batch, encoded and framed, 0 for no limit. A single larger event is sent alone."""
 
     async def open(self) -> None:
         """Get ready. Raises SinkUnusable when a person has to mend something first."""

@@ -95,6 +95,8 @@ class ScriptedSink:
 
     name = "scripted"
     event_overhead = 1
+    max_events = 0
+    max_bytes = 0
 
     def __init__(self, *script: Step) -> None:
         self._script = list(script)

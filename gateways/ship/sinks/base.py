@@ -17,6 +17,8 @@ class LineSink(abc.ABC):
 
     name: str
     event_overhead = len(b"\n")
+    max_events = 0
+    max_bytes = 0
 
     def __init__(self) -> None:
         self._lane: Lane | None = None

@@ -37,6 +37,8 @@ class HttpSink:
     """One URL. `connect_timeout` and `request_timeout` are in seconds, the latter for the whole exchange."""
 
     event_overhead = len(b"\n")
+    max_events = 0
+    max_bytes = 0
 
     def __init__(
         self, url: str, *, concurrency: int, connect_timeout: float = 5.0, request_timeout: float = 20.0
