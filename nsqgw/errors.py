@@ -122,11 +122,12 @@ class ServerError(NSQError):
     """nsqd answered with an error frame (nsqd-tcp section 9).
 
     `code` is the E_* word, `description` the text after it, `fatal` says whether nsqd closes the
-    connection after sending it.
+    connection after sending it. `nsqd_address` says which nsqd it was, where that is known.
     """
 
     code = "E_UNKNOWN"
     fatal = True
+    nsqd_address: str | None = None
 
     def __init__(self, description: str = "", code: str | None = None) -> None:
         super().__init__(description)
@@ -135,7 +136,8 @@ class ServerError(NSQError):
             self.code = code
 
     def __str__(self) -> str:
-        return f"{self.code} {self.description}".rstrip()
+        text = f"{self.code} {self.description}".rstrip()
+        return text if self.nsqd_address is None else f"{self.nsqd_address}: {text}"
 
     @property
     def data(self) -> bytes:

@@ -61,6 +61,10 @@ async def establish(wire: Wire, address: str, config: ConnectionConfig) -> Conne
     except ProtocolError as error:
         wire.close()
         raise _told(address, error) from error
+    except ServerError as error:
+        wire.close()
+        error.nsqd_address = address
+        raise
     except BaseException:
         wire.close()
         raise
@@ -253,6 +257,7 @@ class Connection:
             self.heartbeat()
 
     def _on_error(self, error: ServerError) -> None:
+        error.nsqd_address = self.address
         if error.fatal:
             self._refused = len(self._waiting) > 0
             self._replies.reject(error)
@@ -308,9 +313,8 @@ class Connection:
     def _closed_error(self) -> ConnectionClosed:
         if isinstance(self._reason, ConnectionClosed):
             return self._reason
-        error = ConnectionClosed(
-            f"{self.address}: connection closed" + (f": {self._reason}" if self._reason else "")
-        )
+        cause = f": {self._reason}".replace(f" {self.address}:", "", 1) if self._reason else ""
+        error = ConnectionClosed(f"{self.address}: connection closed{cause}")
         error.__cause__ = self._reason
         return error
 

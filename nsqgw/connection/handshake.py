@@ -6,6 +6,8 @@ away what it has buffered when it switches a layer.
 
 from __future__ import annotations
 
+import asyncio
+
 from nsqgw.config import ConnectionConfig
 from nsqgw.connection.tls import client_context, server_name, upgrade
 from nsqgw.connection.wire import Wire
@@ -51,7 +53,9 @@ async def shake_hands(
     if config.tls:
         if not features.tls_v1:
             raise ConnectionFailed(f"{address}: this nsqd does not offer TLS, and tls is set")
-        await upgrade(wire, address, client_context(config.tls), server_name(address, config.tls))
+        # Files are read anew, since certificates are renewed; the system's take too long for the loop.
+        context = await asyncio.to_thread(client_context, config.tls)
+        await upgrade(wire, address, context, server_name(address, config.tls))
         await _expect_ok(wire, protocol)
     if (codec := _granted_codec(features)) is not None:
         protocol.start_compression(codec)

@@ -261,6 +261,7 @@ class Consumer:
             subscription.stop_receiving()
             return
         self._flow.add(subscription)
+        self._topics.connected(subscription.topic, subscription.address)
         self._connected.set()
         self._on_fact(Connected(subscription.address, subscription.topic, self.channel))
         self._tend()

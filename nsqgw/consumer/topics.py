@@ -81,6 +81,10 @@ class Topics:
             if topic not in self._sources and any(matches(topic, pattern) for pattern in self._patterns):
                 self._join(topic)
 
+    def connected(self, topic: str, address: str) -> None:
+        """A connection of `topic` has its subscription."""
+        self._sources[topic].recovered(address)
+
     def disconnected(self, topic: str, address: str, error: NSQError) -> None:
         """A connection of `topic` was lost."""
         self._sources[topic].disconnected(address, error)

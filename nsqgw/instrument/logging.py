@@ -44,12 +44,17 @@ def _disconnected(fact: Disconnected) -> None:
     if fact.error is None:
         logger.info("disconnected from %s", fact.address)
     else:
-        logger.warning("lost %s: %s; %d unanswered", fact.address, fact.error, fact.unanswered)
+        logger.warning("lost %s: %s; %d unanswered", fact.address, _cause(fact), fact.unanswered)
 
 
 @to_logging.register
 def _server_refused(fact: ServerRefused) -> None:
-    logger.warning("%s refused: %s", fact.address, fact.error)
+    logger.warning("%s refused: %s", fact.address, _cause(fact))
+
+
+def _cause(fact: Disconnected | ServerRefused) -> str:
+    """The error without the address, which the line has already."""
+    return str(fact.error).removeprefix(f"{fact.address}: ")
 
 
 @to_logging.register

@@ -126,6 +126,10 @@ class Sources:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    def recovered(self, address: str) -> None:
+        """A connection is of use: what was wrong with its nsqd is over."""
+        self._troubles.pop(address, None)
+
     def disconnected(self, address: str, error: NSQError) -> None:
         """A connection was lost: ask nsqlookupd who else there is, until somebody is."""
         self._troubles[address] = str(error)
@@ -159,7 +163,6 @@ class Sources:
         task.add_done_callback(lambda done: self._forget(address, done))
 
     async def _serve_one(self, connection: Connection) -> None:
-        self._troubles.pop(connection.address, None)
         self._living += 1
         try:
             await self._serve(connection)

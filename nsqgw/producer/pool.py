@@ -111,6 +111,8 @@ class Pool:
         self._alive.append(connection)
         self._in_turn = cycle(self._alive)
         self._changed.set()
+        if self._sources is not None:
+            self._sources.recovered(connection.address)
         self._on_fact(Connected(connection.address))
         self._on_connected()
         reason: NSQError | None = None

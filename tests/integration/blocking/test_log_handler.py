@@ -124,7 +124,7 @@ def test_a_record_nsqd_refuses_does_not_hold_up_the_others(
     for number in range(20):
         log.info("x" * 1000 if number == 7 else str(number))
     eventually(lambda: handler.stats.published == 20, what="19 records and the note")
-    assert "bytes is lost, nsqd refuses it: E_BAD_MESSAGE" in capsys.readouterr().err
+    assert f"bytes is lost, nsqd refuses it: {nsqd.tcp_address}: E_BAD_MESSAGE" in capsys.readouterr().err
     told = "1 log records were dropped: there was no room for them, or nsqd refused them"
     texts = consumed(nsqd, topic, 20)
     assert sorted(texts) == sorted([*numbers(7), *numbers(20, 8), told])

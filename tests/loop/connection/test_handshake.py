@@ -128,6 +128,7 @@ async def test_a_refused_secret(fake: ScriptedNsqd) -> None:
     fake.answers["AUTH"] = error("E_UNAUTHORIZED AUTH no authorizations found")
     caught = await refusal(fake, ConnectionConfig(auth_secret="x"))
     assert isinstance(caught, Unauthorized)
+    assert str(caught) == f"{fake.address}: E_UNAUTHORIZED AUTH no authorizations found"
 
 
 async def test_heartbeats_do_not_disturb_the_handshake(fake: ScriptedNsqd) -> None:
@@ -167,6 +168,7 @@ async def test_what_is_no_handshake_is_refused_with_the_reason(
     fake.answers["IDENTIFY"] = answer
     caught = await refusal(fake)
     assert isinstance(caught, kind)
+    assert str(caught).startswith(f"{fake.address}: ")
     assert words in str(caught)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections import deque
 from typing import Any, cast
@@ -140,7 +141,8 @@ async def test_any_order_of_events_adds_up(seed: int) -> None:
         step = chance.random()
         if step < 0.5:
             data, count = b"x" * chance.randint(1, 30), chance.randint(1, 3)
-            futures.append(outbox.add(data, count, None, soon(chance.choice([0.001, 60.0]))))
+            with contextlib.suppress(PublishError):  # on a busy machine 1 ms is over before it begins
+                futures.append(outbox.add(data, count, None, soon(chance.choice([0.001, 60.0]))))
         elif step < 0.75 and connection.waiting:
             connection.confirm()
         elif step < 0.8:

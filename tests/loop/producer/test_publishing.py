@@ -598,6 +598,6 @@ async def test_a_refusal_is_an_nsq_error_of_the_session_it_came_from(fake: Scrip
 
     fake.answers["PUB"] = refuse
     async with producer_of(fake) as producer:
-        with pytest.raises(NSQError, match="E_NEW_AND_UNKNOWN oh"):
+        with pytest.raises(NSQError, match=f"^{fake.address}: E_NEW_AND_UNKNOWN oh$"):
             await producer.publish("t", b"x")
         await producer.publish("t", b"x")

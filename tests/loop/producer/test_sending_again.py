@@ -39,7 +39,7 @@ async def test_what_is_never_stored_fails_at_the_deadline(fake: ScriptedNsqd, ti
     async with producer_of(fake, publish_timeout=0.3 if timeout is None else 60.0) as producer:
         await producer.wait_connected(5)
         with pytest.raises(
-            PublishError, match=r"within 0\.3 s.*tried \d+ times: E_PUB_FAILED PUB failed no sp"
+            PublishError, match=rf"within 0\.3 s.*tried \d+ times: {fake.address}: E_PUB_FAILED PUB failed no"
         ) as c:
             await asyncio.wait_for(producer.publish("t", b"x", timeout=timeout), 10)
         assert isinstance(c.value.__cause__, PubFailed)
@@ -86,9 +86,9 @@ async def test_doubt_stays(fake: ScriptedNsqd) -> None:
         return DISK_FULL
 
     fake.answers["PUB"] = drop_then_refuse
-    async with producer_of(fake, retry_unknown=True, publish_timeout=0.3) as producer:
+    async with producer_of(fake, retry_unknown=True, publish_timeout=0.5) as producer:
         await producer.wait_connected(5)
-        with pytest.raises(ConnectionClosed) as caught:
+        with pytest.raises((ConnectionClosed, DeadlineExceeded)) as caught:
             await asyncio.wait_for(producer.publish("t", b"x"), 10)
         assert not isinstance(caught.value, Unprocessed)
         assert pubs(fake) > 1

@@ -56,7 +56,7 @@ TABLE: list[tuple[Fact, str, tuple[str, ...]]] = [
     (Disconnected("n:4150", None), "INFO disconnected from n:4150", ("disconnected", "", "", "closed")),
     (
         Disconnected("n:4150", GONE, 3),
-        "WARNING lost n:4150: n:4150: reset; 3 unanswered",
+        "WARNING lost n:4150: reset; 3 unanswered",
         ("disconnected", "", "", "ConnectionClosed"),
     ),
     (
