@@ -28,8 +28,8 @@ _percent = random.Random().randrange
 class Channel:
     """One channel of one topic.
 
-    `open_backend` opens what is behind the memory of a queue, by the queue's name, and is told how to ask
-    whether a message is in flight or deferred; an ephemeral channel has no use for it.
+    `open_backend` opens what is behind the memory of a queue, by the queue's name, and is told how to find
+    a message that is in flight or deferred; an ephemeral channel has no use for it.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Channel:
         mem_queue_size: int,
         max_msg_timeout: float,
         wake: Callable[[Channel], None],
-        open_backend: Callable[[str, Callable[[bytes], bool]], Backend],
+        open_backend: Callable[[str, Callable[[bytes], Message | None]], Backend],
         latencies: LatencyWindow | None = None,
     ) -> None:
         self.topic_name = topic_name
@@ -56,7 +56,7 @@ class Channel:
         self._wake = wake
         self._in_flight = InFlight(max_msg_timeout)
         self._deferred = Deferred()
-        backend = None if self.ephemeral else open_backend(f"{topic_name}:{name}", self._holds)
+        backend = None if self.ephemeral else open_backend(f"{topic_name}:{name}", self._find)
         self._queue = MessageQueue(mem_queue_size, backend)
         self._line: deque[Consumer] = deque()
 
@@ -188,8 +188,8 @@ class Channel:
         self._deferred.clear()
         return lost
 
-    def _holds(self, message_id: bytes) -> bool:
-        return message_id in self._in_flight or message_id in self._deferred
+    def _find(self, message_id: bytes) -> Message | None:
+        return self._in_flight.find(message_id) or self._deferred.find(message_id)
 
     def _enqueue(self, messages: Sequence[Message]) -> None:
         try:

@@ -22,12 +22,11 @@ from compat.nsqd.disk_sync_job import store_file
 from compat.nsqd.health import Health
 from compat.nsqd.metadata import TopicMetadata, decode_metadata
 from compat.nsqd.options import NsqdOptions
+from compat.nsqd.unfinished import Find
 from nsqgw.errors import ConfigError
 
 _DATA_FILE = re.compile(r"(.+)\.diskqueue\.([0-9]{6,})\.dat")
 _TEMPORARY = re.compile(r"(nsqd|.+\.diskqueue\.meta)\.dat\.[0-9]+\.tmp")
-
-Holds = Callable[[bytes], bool]
 
 
 class Storage(Protocol):
@@ -40,7 +39,7 @@ class Storage(Protocol):
     def open(self, metadata: Callable[[], bytes]) -> list[TopicMetadata]:
         """Take possession; the topics there were. `metadata` gives nsqd.dat's content from now on."""
 
-    def backend(self, name: str, holds: Holds | None = None) -> Backend:
+    def backend(self, name: str, find: Find | None = None) -> Backend:
         """What is behind the memory of the queue `name`, `topic` or `topic:channel`."""
 
     def loaded(self) -> None:
@@ -73,7 +72,7 @@ class NoDataPath:
     def open(self, metadata: Callable[[], bytes]) -> list[TopicMetadata]:
         return []
 
-    def backend(self, name: str, holds: Holds | None = None) -> Backend:
+    def backend(self, name: str, find: Find | None = None) -> Backend:
         return MemoryBackend(self._budget, self.health.stored)
 
     def loaded(self) -> None:
@@ -126,9 +125,9 @@ class DataPath:
             raise self._refusal(f"{error.strerror}; name a folder that can be written") from error
         return self._topics()
 
-    def backend(self, name: str, holds: Holds | None = None) -> Backend:
+    def backend(self, name: str, find: Find | None = None) -> Backend:
         files = SegmentFiles(self._folder, name, self._numbers.pop(name, set()))
-        queue = DiskQueue(files, self._limits, self._sync, holds)
+        queue = DiskQueue(files, self._limits, self._sync, find)
         self._queues.add(queue)
         return queue
 

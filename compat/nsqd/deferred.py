@@ -14,25 +14,27 @@ class Deferred:
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, Message]] = []
         self._arrivals = itertools.count()
-        self._ids: set[bytes] = set()
+        self._messages: dict[bytes, Message] = {}
 
     def __len__(self) -> int:
         return len(self._heap)
 
-    def __contains__(self, message_id: bytes) -> bool:
-        return message_id in self._ids
+    def find(self, message_id: bytes) -> Message | None:
+        """The message of that id, if it is deferred."""
+        return self._messages.get(message_id)
 
     def put(self, message: Message, due: float) -> None:
         """Hold `message` until the clock reads `due`."""
         heapq.heappush(self._heap, (due, next(self._arrivals), message))
-        self._ids.add(message.id)
+        self._messages[message.id] = message
 
     def take_due(self, now: float) -> list[Message]:
         """Remove and return what is due, the longest due first."""
         due: list[Message] = []
         while self._heap and self._heap[0][0] <= now:
             due.append(heapq.heappop(self._heap)[2])
-        self._ids.difference_update(message.id for message in due)
+        for message in due:
+            self._messages.pop(message.id, None)
         return due
 
     def messages(self) -> list[Message]:
@@ -42,4 +44,4 @@ class Deferred:
     def clear(self) -> None:
         """Forget everything."""
         self._heap.clear()
-        self._ids.clear()
+        self._messages.clear()

@@ -9,17 +9,17 @@ from __future__ import annotations
 import errno
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from compat.nsqd.backend import BackendFailed
 from compat.nsqd.disk_queue_meta import FRESH, Meta, Position, parse_meta, recover
-from compat.nsqd.disk_record import SMALLEST_LENGTH, DamagedRecord, encode_records
+from compat.nsqd.disk_record import SMALLEST_LENGTH, DamagedRecord, decode_records, encode_records
 from compat.nsqd.disk_segment import SegmentFiles, SegmentReader, SegmentWriter
 from compat.nsqd.disk_sync_job import SyncJob
 from compat.nsqd.message import Message
-from compat.nsqd.unfinished import Unfinished
+from compat.nsqd.unfinished import Find, Unfinished
 
 logger = logging.getLogger(__name__)
 
@@ -48,8 +48,8 @@ class Watcher(Protocol):
 class DiskQueue:
     """A Backend. What the files hold is there from the start; the first message written makes the first file.
 
-    `operations` counts reads and writes since the last sync. `holds(id)` says whether a message that was
-    read is in flight or deferred; without it a message is done with when it is read.
+    `operations` counts reads and writes since the last sync. `find(id)` is a message that was read and is in
+    flight or deferred; without it a message is done with when it is read.
     """
 
     def __init__(
@@ -57,23 +57,25 @@ class DiskQueue:
         files: SegmentFiles,
         limits: DiskLimits,
         watcher: Watcher,
-        holds: Callable[[bytes], bool] | None = None,
+        find: Find | None = None,
     ) -> None:
         self.operations = 0
         self._files = files
         self._limits = limits
         self._largest = SMALLEST_LENGTH + limits.max_msg_size
         self._watcher = watcher
-        self._unfinished = Unfinished(holds)
+        self._unfinished = Unfinished(find)
         self._reader: SegmentReader | None = None
         self._writer: SegmentWriter | None = None
         self._unsynced: list[int] = []
         self._job: SyncJob | None = None
         self._removing: list[int] = []
+        self._apart: bytes | None = None
         self._creates = False
         self._deleted = False
         self._stored, self._depth, self._read, self._write = self._load()
         self._first_file = self._read.file
+        self._bring_back()
 
     @property
     def depth(self) -> int:
@@ -83,7 +85,7 @@ class DiskQueue:
     @property
     def settled(self) -> bool:
         """Whether everything that was read is finished."""
-        return self._unfinished.first() is None
+        return not self._unfinished
 
     def put(self, messages: Sequence[Message]) -> None:
         if self._deleted:
@@ -134,8 +136,9 @@ class DiskQueue:
         for number in self._files.numbers:
             self._files.path(number).unlink(missing_ok=True)
         self._files.numbers.clear()
-        self._files.meta.unlink(missing_ok=True)
-        self._stored = FRESH
+        for path in (self._files.meta, self._files.apart):
+            path.unlink(missing_ok=True)
+        self._stored, self._apart = FRESH, None
         self._unfinished.clear()
         if self._write.offset:
             self._write = Position(self._write.file + 1, 0)
@@ -156,17 +159,20 @@ class DiskQueue:
         self.operations = 0
         if self._writer is not None and self._writer.written:
             self._unsynced.append(self._writer.take_written())
+        if (stragglers := self._unfinished.stragglers()) is not None:
+            self._apart = b"".join(encode_records(stragglers))
         unread, first = self._unfinished.first() or (0, self._read)
         meta = Meta(self._depth + unread, first, self._write)
-        if meta == self._stored and not self._unsynced:
+        if meta == self._stored and not self._unsynced and self._apart is None:
             return None
         fds, self._unsynced = self._unsynced, []
         numbers = self._files.numbers
         self._removing = [number for number in numbers if self._first_file <= number < first.file]
         numbers.difference_update(self._removing)
-        removing = map(self._files.path, self._removing)
-        self._job = SyncJob(fds, removing, self._files.meta, meta.encode(), self._creates)
-        self._creates = False
+        self._job = SyncJob(
+            self._files, fds, self._removing, meta.encode(), apart=self._apart, creates=self._creates
+        )
+        self._creates, self._apart = False, None
         self._stored = meta
         return self._job
 
@@ -176,6 +182,8 @@ class DiskQueue:
             self._stored = None
             self._files.numbers.update(self._removing)
             self._creates = True
+            if self._apart is None:
+                self._apart = self._job.apart
             if self._writer is not None:
                 self._writer.written = True
         self._job = None
@@ -199,6 +207,19 @@ class DiskQueue:
                 offset = start.offset if number == start.file else 0
                 depth += files.count_records(number, offset, self._largest)
         return meta or FRESH, depth, recovery.meta.read, recovery.meta.write
+
+    def _bring_back(self) -> None:
+        """After a crash: what was stored apart is in neither memory nor the data files."""
+        try:
+            data = self._files.apart.read_bytes()
+            messages, _ = decode_records(data, 0, len(data), len(data), self._largest)
+            if messages:
+                self.put(messages)
+            self._apart = b""
+        except FileNotFoundError:
+            pass
+        except (OSError, DamagedRecord, BackendFailed) as error:
+            logger.error("DISKQUEUE(%s): left alone %s - %s", self._files.name, self._files.apart, error)
 
     def _append(self, records: Sequence[bytes]) -> None:
         """Write the records, in one piece unless they fill a file."""

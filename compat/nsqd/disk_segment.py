@@ -26,6 +26,11 @@ class SegmentFiles:
     def meta(self) -> Path:
         return self.folder / f"{self.name}.diskqueue.meta.dat"
 
+    @property
+    def apart(self) -> Path:
+        """Messages in flight or deferred whose place in the data files was passed long ago; only ours."""
+        return self.folder / f"{self.name}.diskqueue.unfinished.dat"
+
     def path(self, number: int) -> Path:
         """The data file of that number."""
         return self.folder / f"{self.name}.diskqueue.{number:06d}.dat"

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from compat.nsqd.disk_segment import FILE_MODE
+from compat.nsqd.disk_segment import FILE_MODE, SegmentFiles
 
 
 class SyncLock:
@@ -39,21 +39,32 @@ class SyncLock:
 
 
 class SyncJob:
-    """What one queue wants on disk: the data in `fds`, which it owns, then `meta`.
+    """What one queue wants on disk: the data in `fds`, which it owns, then `apart`, then `meta`.
 
-    `finished` are files nobody needs any more; they go before the meta file moves on, as in go-diskqueue, so
-    a crash leaves no files that no meta file speaks of. `creates` says whether a file is new in its folder.
+    `finished` are data files nobody needs any more; they go before the meta file moves on, as in
+    go-diskqueue, so a crash leaves no files that no meta file speaks of. `apart` is the new content of the
+    file for stragglers, None if it stays; when empty the file goes, after all else is done. `creates` says
+    whether a data file is new in its folder.
     """
 
     def __init__(
-        self, fds: Iterable[int], finished: Iterable[Path], meta_path: Path, meta: bytes, creates: bool
+        self,
+        files: SegmentFiles,
+        fds: Iterable[int],
+        finished: Iterable[int],
+        meta: bytes,
+        *,
+        apart: bytes | None,
+        creates: bool,
     ) -> None:
         self.creates = creates
+        self.apart = apart
         self.lock = SyncLock()
         self._fds = list(fds)
-        self._finished = list(finished)
-        self._meta_path = meta_path
+        self._finished = [files.path(number) for number in finished]
         self._meta = meta
+        self._meta_path = files.meta
+        self._apart_path = files.apart
 
     def sync_data(self) -> None:
         """Until the data is on disk."""
@@ -62,8 +73,12 @@ class SyncJob:
 
     def store_meta(self) -> None:
         """Until the meta file is on disk."""
+        if self.apart:
+            store_file(self._apart_path, self.apart, self.lock.replace)
         self.lock.remove(self._finished)
         store_file(self._meta_path, self._meta, self.lock.replace)
+        if self.apart == b"":
+            self.lock.remove([self._apart_path])
 
     def close(self) -> None:
         """It is done, or will not be."""

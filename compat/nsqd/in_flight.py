@@ -31,8 +31,9 @@ class InFlight:
     def __len__(self) -> int:
         return len(self._messages)
 
-    def __contains__(self, message_id: bytes) -> bool:
-        return message_id in self._messages
+    def find(self, message_id: bytes) -> Message | None:
+        """The message of that id, if it is in flight."""
+        return self._messages.get(message_id)
 
     def start(self, messages: Sequence[Message], consumer: Consumer, now: float) -> None:
         """The messages are about to be sent to `consumer`."""

@@ -3,6 +3,9 @@
 nsqd forgets a message on disk when it hands it out, so kill -9 loses what is in flight. Here the read
 position that is stored stays at the first message still in flight or deferred; a crash brings messages
 twice, never none. Who finishes a message pays nothing for it: we ask when the answer is needed.
+
+One message that stays for an hour must not bring back that hour. Stragglers, with many messages read behind
+them, are stored apart, and the position moves on.
 """
 
 from __future__ import annotations
@@ -15,7 +18,16 @@ from compat.nsqd.disk_queue_meta import Position
 from compat.nsqd.disk_record import record_size
 from compat.nsqd.message import Message
 
-_COMPACT_AT = 10_000
+COMPACT_AT = 10_000
+"""Messages read, and perhaps finished, before the finished ones among them are forgotten."""
+
+LAG = 1000
+"""Messages that may have been read behind one that is not finished before it is a straggler."""
+
+_LAG_PER_STRAGGLER = 4
+"""The same for each straggler there is, since storing them apart stores all of them."""
+
+Find = Callable[[bytes], Message | None]
 
 
 class _Read(NamedTuple):
@@ -25,22 +37,24 @@ class _Read(NamedTuple):
 
 
 class Unfinished:
-    """`holds(id)` says whether a message is in flight or deferred; None: messages are done once read.
+    """`find(id)` is the message if it is in flight or deferred; None: messages are done once read.
 
     A message that is read twice, because it was requeued, counts from its second place: to write it there
     ended the first.
     """
 
-    def __init__(self, holds: Callable[[bytes], bool] | None) -> None:
-        self._holds = holds
+    def __init__(self, find: Find | None) -> None:
+        self._find = find
         self._reads: deque[_Read] = deque()
         self._latest: dict[bytes, int] = {}
+        self._stragglers: list[bytes] = []
         self._count = 0
-        self._compact_at = _COMPACT_AT
+        self._lag = LAG
+        self._compact_at = COMPACT_AT
 
     def add(self, messages: Iterable[Message], position: Position) -> None:
         """The messages were read, one after the other from `position` on."""
-        if self._holds is None:
+        if self._find is None:
             return
         file, offset = position
         for message in messages:
@@ -51,30 +65,52 @@ class Unfinished:
         if len(self._reads) >= self._compact_at:
             self._compact()
 
+    def __bool__(self) -> bool:
+        return bool(self._stragglers) or self.first() is not None
+
     def first(self) -> tuple[int, Position] | None:
         """The first message that is not finished: how many were read from it on, and where it stands."""
         while self._reads:
             read = self._reads[0]
-            if self._is_held(read):
+            if self._held(read) is not None:
                 return self._count - read.number, read.position
             self._reads.popleft()
         return None
+
+    def stragglers(self) -> list[Message] | None:
+        """All messages to be stored apart, none being left to `first`; None when nothing is to be changed."""
+        first = self.first()
+        if first is None or first[0] <= self._lag:
+            if not self._stragglers or any(map(self._find_it, self._stragglers)):
+                return None
+            self._stragglers = []
+            return []
+        found = [message for each in self._stragglers if (message := self._find_it(each)) is not None]
+        found += [message for read in self._reads if (message := self._held(read)) is not None]
+        self.clear()
+        self._stragglers = [message.id for message in found]
+        self._lag = max(LAG, _LAG_PER_STRAGGLER * len(found))
+        return found
 
     def clear(self) -> None:
         """Forget everything."""
         self._reads.clear()
         self._latest.clear()
+        self._stragglers.clear()
 
-    def _is_held(self, read: _Read) -> bool:
+    def _held(self, read: _Read) -> Message | None:
         if self._latest.get(read.message_id) != read.number:
-            return False
-        assert self._holds is not None
-        if self._holds(read.message_id):
-            return True
-        del self._latest[read.message_id]
-        return False
+            return None
+        message = self._find_it(read.message_id)
+        if message is None:
+            del self._latest[read.message_id]
+        return message
+
+    def _find_it(self, message_id: bytes) -> Message | None:
+        assert self._find is not None
+        return self._find(message_id)
 
     def _compact(self) -> None:
         """One message that stays for long must not keep the finished ones behind it in memory."""
-        self._reads = deque(filter(self._is_held, self._reads))
-        self._compact_at = max(_COMPACT_AT, 2 * len(self._reads))
+        self._reads = deque(read for read in self._reads if self._held(read) is not None)
+        self._compact_at = max(COMPACT_AT, 2 * len(self._reads))

@@ -35,12 +35,12 @@ def open_queue(
     *,
     max_bytes_per_file: int = 1000,
     max_msg_size: int = 200,
-    holds: Callable[[bytes], bool] | None = None,
+    find: Callable[[bytes], Message | None] | None = None,
 ) -> DiskQueue:
     """The queue `t` in `folder`, as a broker finds it at its start."""
     numbers = {int(path.name.split(".")[2]) for path in folder.glob(f"{NAME}.diskqueue.0*.dat")}
     limits = DiskLimits(max_bytes_per_file, max_msg_size)
-    return DiskQueue(SegmentFiles(folder, NAME, numbers), limits, watcher or Watched(), holds)
+    return DiskQueue(SegmentFiles(folder, NAME, numbers), limits, watcher or Watched(), find)
 
 
 def sync(queue: DiskQueue) -> bool:

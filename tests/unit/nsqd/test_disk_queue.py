@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from compat.nsqd import unfinished
 from compat.nsqd.backend import BackendFailed
+from compat.nsqd.message import Message
 from harness.disk import Watched, drain, files, message, messages, open_queue, record, shut, sync, write_queue
 
 DATA_0, META = "t.diskqueue.000000.dat", "t.diskqueue.meta.dat"
@@ -153,14 +155,23 @@ def test_a_sync_under_way_does_not_bring_back_what_was_deleted(tmp_path: Path) -
     assert (sync(queue), files(tmp_path)) == (False, {})
 
 
-def test_what_is_in_flight_is_read_again_after_a_crash(tmp_path: Path) -> None:
-    in_flight: set[bytes] = set()
-    queue = open_queue(tmp_path, max_bytes_per_file=130, holds=in_flight.__contains__)
+@pytest.fixture
+def in_flight() -> dict[bytes, Message]:
+    return {}
+
+
+def hold(in_flight: dict[bytes, Message], *held: Message) -> None:
+    in_flight.update({each.id: each for each in held})
+
+
+def test_what_is_in_flight_is_read_again_after_a_crash(
+    tmp_path: Path, in_flight: dict[bytes, Message]
+) -> None:
+    queue = open_queue(tmp_path, max_bytes_per_file=130, find=in_flight.get)
     queue.put(messages(*numbered(10)))
     read = queue.get(10, 1 << 20) + queue.get(10, 1 << 20) + queue.get(10, 1 << 20)
     assert len(read) == 9
-    in_flight.update(each.id for each in read)
-    in_flight -= {read[0].id, read[1].id, read[5].id}
+    hold(in_flight, *read[2:5], *read[6:])
     sync(queue)
     again = open_queue(tmp_path)
     assert again.depth == 8
@@ -173,16 +184,54 @@ def test_what_is_in_flight_is_read_again_after_a_crash(tmp_path: Path) -> None:
     queue.close()
 
 
-def test_what_was_requeued_counts_from_its_new_place(tmp_path: Path) -> None:
-    in_flight: set[bytes] = set()
-    queue = open_queue(tmp_path, holds=in_flight.__contains__)
+def test_what_was_requeued_counts_from_its_new_place(tmp_path: Path, in_flight: dict[bytes, Message]) -> None:
+    queue = open_queue(tmp_path, find=in_flight.get)
     queue.put(messages(b"a", b"b"))
-    first = queue.get(1, 1)
-    queue.put(first)
-    in_flight.update(each.id for each in queue.get(2, 1000))
-    in_flight.discard(b"")
+    queue.put(queue.get(1, 1))
+    hold(in_flight, *queue.get(2, 1000))
     sync(queue)
-    assert (tmp_path / META).read_text().startswith("2\n0,31\n")
+    assert (tmp_path / META).read_text() == "2\n0,31\n0,93\n"
+    queue.close()
+
+
+def test_one_message_that_stays_does_not_bring_back_all_since(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_flight: dict[bytes, Message]
+) -> None:
+    monkeypatch.setattr(unfinished, "LAG", 10)
+    queue = open_queue(tmp_path, max_bytes_per_file=10_000, find=in_flight.get)
+    queue.put(messages(b"stays", b"stays, too", *numbered(40)))
+    stay, stay_too = queue.get(2, 1 << 20)
+    hold(in_flight, stay, stay_too)
+    queue.get(8, 1 << 20)
+    sync(queue)
+    assert (tmp_path / META).read_text().startswith("42\n0,0\n")
+    queue.get(3, 1 << 20)
+    sync(queue)
+    assert (tmp_path / META).read_text().startswith(f"29\n0,{35 + 40 + 11 * 40}\n")
+    apart = tmp_path / "t.diskqueue.unfinished.dat"
+    assert apart.read_bytes() == b"".join(
+        record(each.body, 0, each.id, each.timestamp) for each in (stay, stay_too)
+    )
+    again = open_queue(tmp_path, max_bytes_per_file=10_000)
+    assert drain(again) == [*numbered(40)[11:], b"stays", b"stays, too"]
+    shut(again)
+    assert not apart.exists()
+
+
+def test_what_was_stored_apart_goes_when_all_of_it_is_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_flight: dict[bytes, Message]
+) -> None:
+    monkeypatch.setattr(unfinished, "LAG", 0)
+    queue = open_queue(tmp_path, find=in_flight.get)
+    queue.put(messages(b"one", b"two"))
+    hold(in_flight, *queue.get(2, 1 << 20))
+    sync(queue)
+    apart = tmp_path / "t.diskqueue.unfinished.dat"
+    written = apart.stat()
+    in_flight.popitem()
+    assert (sync(queue), apart.stat().st_ino, queue.settled) == (False, written.st_ino, False)
+    in_flight.clear()
+    assert (sync(queue), apart.exists(), queue.settled) == (True, False, True)
     queue.close()
 
 
