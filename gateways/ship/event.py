@@ -1,0 +1,34 @@
+"""An event after the transforms: still the message it came from, with another body and its fields at hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from nsqgw.message import Message
+
+
+class Event(Message):
+    """What sinks encode in place of the message when transforms have worked on it.
+
+    Topic, id, timestamp and attempts are the message's, and so is the event key. `fields` is what the body
+    says, decoded; do not change it. Never answer an event: the pipeline answers the message.
+    """
+
+    __slots__ = ("fields",)
+
+    def __init__(self, message: Message, body: bytes, fields: dict[str, Any] | None) -> None:
+        super().__init__(message.timestamp, message.attempts, message.id, body, message.origin)
+        self.fields = fields
+
+
+def fields_of(message: Message) -> dict[str, Any] | None:
+    """What the body says: at hand in an event, else read as JSON; None when that is no object."""
+    if isinstance(message, Event) and message.fields is not None:
+        return message.fields
+    try:
+        value = orjson.loads(message.body)
+    except orjson.JSONDecodeError:
+        return None
+    return value if isinstance(value, dict) else None
