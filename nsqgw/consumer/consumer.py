@@ -15,7 +15,7 @@ from nsqgw.connection import Connection
 from nsqgw.connection.address import address_list, parse_address, tell_problems
 from nsqgw.connection.address_map import AddressMap
 from nsqgw.consumer.batches import Batch, Batches
-from nsqgw.consumer.failures import FailureRules
+from nsqgw.consumer.failures import E, FailureRules
 from nsqgw.consumer.flow import Flow
 from nsqgw.consumer.handlers import BatchHandler, Handler
 from nsqgw.consumer.handover import Handlers, Handover
@@ -79,7 +79,7 @@ class Consumer:
         *,
         batch_handler: BatchHandler | None = None,
         on_giving_up: Handler | None = None,
-        failure_rules: FailureRules | None = None,
+        failure_rules: FailureRules[E] | None = None,
         nsqd_tcp_addresses: Iterable[str] = (),
         lookupd_http_addresses: Iterable[str] = (),
         topology_http_addresses: Iterable[str] = (),

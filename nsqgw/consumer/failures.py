@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from nsqgw.consumer.arrival import arrival_of
 from nsqgw.errors import ConfigError
@@ -27,10 +28,13 @@ class FailureRule:
     give_up: bool = False
 
 
-FailureRules = Mapping[type[BaseException], FailureRule]
+E = TypeVar("E", bound=BaseException)
+
+FailureRules = Mapping[type[E], FailureRule]
+"""Rules by class of exception."""
 
 
-def check_rules(rules: FailureRules) -> FailureRules:
+def check_rules(rules: FailureRules[E]) -> FailureRules[E]:
     """`rules` itself, or ConfigError when it is no mapping of exception classes to FailureRule."""
     for kind, rule in rules.items():
         if not (isinstance(kind, type) and issubclass(kind, BaseException) and isinstance(rule, FailureRule)):
@@ -43,7 +47,7 @@ def check_rules(rules: FailureRules) -> FailureRules:
 class Failures:
     """Carries out the rules; the one of the nearest base class of the exception counts."""
 
-    def __init__(self, rules: FailureRules, report: ReportFailure, give_up: GiveUp | None) -> None:
+    def __init__(self, rules: FailureRules[Any], report: ReportFailure, give_up: GiveUp | None) -> None:
         self._rules = rules
         self._report = report
         self._give_up = give_up

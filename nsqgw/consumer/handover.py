@@ -26,7 +26,7 @@ class Handlers:
     handler: Handler | None
     batch_handler: BatchHandler | None
     on_giving_up: Handler | None
-    failure_rules: FailureRules
+    failure_rules: FailureRules[Any]
 
     def check(self, config: ConsumerConfig) -> None:
         """ConfigError when the parts do not go together."""
