@@ -18,8 +18,8 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
+from gateways.pipeline.event import fields_of
 from gateways.pipeline.identity import event_id
-from gateways.ship.event import fields_of
 from gateways.ship.fields import FieldPath
 from nsqgw.errors import ConfigError, NSQError
 from nsqgw.message import Message

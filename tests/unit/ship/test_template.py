@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 
 import pytest
 
-from gateways.ship.event import Event
+from gateways.pipeline.event import Event
 from gateways.ship.template import MissingField, Template, in_index, in_path, in_url
 from harness.pipeline import RecordingOrigin
 from nsqgw.errors import ConfigError
