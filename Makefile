@@ -7,11 +7,12 @@ STAMP := $(VENV)/.installed
 ARGS ?=
 JOBS ?= 4
 
-.PHONY: help venv demo test test-oldest check real-daemons system-packages bench bench-compare soak soak-reconnects soak-kills bench-feed clean
+.PHONY: help venv demo test test-oldest docs check real-daemons system-packages bench bench-compare soak soak-reconnects soak-kills bench-feed clean
 
 help:
 	@echo "make demo             run the whole way on this machine, with a page to look at (ARGS='--help' for its options)"
 	@echo "make test             all tests (ARGS='-k name' for some, JOBS=0 in one process)"
+	@echo "make docs             the pages of docs/ with the reference of the library, as HTML"
 	@echo "make check            format, lint, types and layers"
 	@echo "make real-daemons     build the original nsqd, nsqlookupd, nsqadmin and tools into .cache/bin (needs Go)"
 	@echo "make system-packages  install what the tests need from Debian: chromium, Perl modules (needs root)"
@@ -47,6 +48,10 @@ test: venv
 
 test-oldest:
 	tools/test_oldest.sh
+
+docs: venv
+	$(BIN)/python -m sphinx -q -W -b html docs .cache/docs
+	@echo "the pages begin at .cache/docs/index.html"
 
 check: venv
 	$(BIN)/ruff check
