@@ -20,6 +20,7 @@ from nsqgw.http.exchange import Exchange
 
 P = ParamSpec("P")
 T = TypeVar("T")
+MethodT = TypeVar("MethodT", bound=Callable[..., object])
 ClientT = TypeVar("ClientT", bound="_Client")
 
 
@@ -118,12 +119,12 @@ def _awaited(
     return _with_self(method)
 
 
-def _with_self(method: T) -> T:
+def _with_self(method: MethodT) -> MethodT:
     """The method, shown by help() with `self` and with the call's result."""
-    signature = inspect.signature(method)  # type: ignore[arg-type]
+    signature = inspect.signature(method)
     itself = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
     result = str(signature.return_annotation).removeprefix("Call[").removesuffix("]")
-    method.__signature__ = signature.replace(  # type: ignore[attr-defined]
+    method.__signature__ = signature.replace(  # type: ignore[attr-defined]  # what inspect looks for
         parameters=[itself, *signature.parameters.values()], return_annotation=result
     )
     return method

@@ -75,7 +75,7 @@ def _reader(annotation: Any) -> Reader:
     if options:  # X | None: null was dealt with before
         return _reader(options[0])
     if is_dataclass(annotation):
-        return lambda value, place: record(annotation, value, place)  # type: ignore[arg-type]
+        return lambda value, place: record(annotation, value, place)  # type: ignore[arg-type]  # a class
     return _plain_reader(annotation)
 
 
