@@ -10,7 +10,7 @@ import pytest
 from tornado.web import RequestHandler
 
 from gateways.pipeline.sink import CONFIRMED, Fate, Outcome
-from gateways.ship.sinks.http import HttpSink
+from gateways.ship.sinks.http import HttpSettings
 from harness.pipeline import make_batch
 from harness.sinks import LogService
 from nsqgw.version import __version__
@@ -24,7 +24,7 @@ async def service() -> AsyncIterator[LogService]:
 
 
 async def send(url: str, request_timeout: float = 10.0) -> Outcome:
-    sink = HttpSink(url, concurrency=2, request_timeout=request_timeout)
+    sink = HttpSettings(url=(url,), request_timeout=request_timeout).make(2)
     await sink.open()
     try:
         return await sink.send(make_batch([b"a", b"b"]))
@@ -44,7 +44,7 @@ async def test_user_and_password_of_the_url_are_used_and_not_shown(service: LogS
     url = service.url.replace("http://", "http://me:secret@")
     assert await send(url) is CONFIRMED
     assert service.requests[0].headers["Authorization"] == "Basic bWU6c2VjcmV0"
-    assert "secret" not in HttpSink(url, concurrency=1).describe()
+    assert "secret" not in HttpSettings(url=(url,)).make(1).describe()
 
 
 async def test_what_a_refusal_says_is_for_the_debug_log_alone(

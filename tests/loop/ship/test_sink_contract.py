@@ -12,7 +12,7 @@ import pytest
 
 from gateways.pipeline.sink import CONFIRMED, Sink
 from gateways.ship.sinks.file import FileSink
-from gateways.ship.sinks.http import HttpSink
+from gateways.ship.sinks.http import HttpSettings
 from gateways.ship.sinks.stdout import StdoutSink
 from harness.pipeline import RecordingOrigin, make_batch, make_messages
 from harness.sinks import LogService
@@ -32,7 +32,7 @@ class Subject:
 async def subject(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Subject]:
     if request.param == "http":
         service = LogService()
-        yield Subject(HttpSink(service.url, concurrency=4), lambda: service.lines)
+        yield Subject(HttpSettings(url=(service.url,)).make(4), lambda: service.lines)
         await service.close()
         return
     path = tmp_path / "out"

@@ -18,9 +18,9 @@ def test_the_known_kinds() -> None:
     assert parse_destination("file:/var/log/a:b.ndjson") == FileSettings(path="/var/log/a:b.ndjson")
     assert parse_destination("stdout") == StdoutSettings()
     assert parse_destination("http://127.0.0.1:9428/insert") == HttpSettings(
-        url="http://127.0.0.1:9428/insert"
+        url=("http://127.0.0.1:9428/insert",)
     )
-    assert parse_destination("https://h/x") == HttpSettings(url="https://h/x")
+    assert parse_destination("https://h/x") == HttpSettings(url=("https://h/x",))
 
 
 @pytest.mark.parametrize("text", ["", "ftp:x", "ftp://host", "out.ndjson", "stdout:", "loggly", "FILE:x"])
@@ -48,7 +48,7 @@ def test_a_file_needs_a_name() -> None:
 
 
 def test_secrets_are_not_shown() -> None:
-    assert parse_destination("https://u:secret@h/x?token=t").shown() == "https://***@h/***"
+    assert parse_destination("https://u:secret@h/x?token=t").shown()["url"] == ["https://***@h/***"]
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,12 @@ from email.utils import formatdate
 
 import pytest
 
-from gateways.pipeline.sink import CONFIRMED, Fate
-from gateways.ship.sinks.http import classify, retry_after
+from gateways.pipeline.sink import CONFIRMED, Fate, Outcome
+from gateways.ship.sinks.http_answers import Answer, StatusRules, retry_after
+
+
+def classify(status: int, headers: dict[str, str]) -> Outcome:
+    return StatusRules().classify(Answer(status, headers, b""))
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
@@ -19,7 +23,8 @@ def test_2xx_confirms(status: int) -> None:
     ("fate", "statuses"),
     [
         (Fate.RETRY, [408, 425, 429, 500, 502, 503, 504, 507, 509, 520, 530]),
-        (Fate.REJECTED, [400, 413, 422]),
+        (Fate.REJECTED, [400, 422]),
+        (Fate.TOO_LARGE, [413]),
         (Fate.BLOCKED, [300, 301, 307, 401, 402, 403, 404, 405, 407, 410, 418, 501, 505, 531, 599]),
     ],
 )
@@ -42,6 +47,25 @@ def test_the_reason_is_the_status_in_words() -> None:
 
 def test_retry_after_comes_with_the_outcome() -> None:
     assert classify(429, {"Retry-After": "7"}).retry_after == 7.0
+
+
+def test_statuses_can_be_given_another_meaning() -> None:
+    rules = StatusRules(ok=frozenset({409}), retry=frozenset({403, 260}), reject=frozenset({404}))
+    fates = {status: rules.fate(status) for status in (409, 403, 260, 404, 200, 503, 401)}
+    assert fates == {
+        409: Fate.CONFIRMED,
+        403: Fate.RETRY,
+        260: Fate.RETRY,
+        404: Fate.REJECTED,
+        200: Fate.CONFIRMED,
+        503: Fate.RETRY,
+        401: Fate.BLOCKED,
+    }
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[1]", b"\xff", b"[" * 100_000, b"null"])
+def test_an_answer_without_a_document_has_an_empty_one(body: bytes) -> None:
+    assert Answer(200, {}, body).document() == {}
 
 
 NOW = 1_700_000_000.0
