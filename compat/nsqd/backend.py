@@ -48,8 +48,8 @@ class Backend(Protocol):
 class MemoryBudget:
     """How much of MEMORY_LIMIT is taken, over all queues of one broker."""
 
-    def __init__(self, limit: int = MEMORY_LIMIT) -> None:
-        self.limit = limit
+    def __init__(self) -> None:
+        self.limit = MEMORY_LIMIT
         self.used = 0
 
 

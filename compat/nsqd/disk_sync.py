@@ -30,7 +30,6 @@ class DiskSync:
     """
 
     def __init__(self, folder: Path, health: Health, *, sync_every: int, sync_timeout: float) -> None:
-        self.rounds = 0
         self.metadata: Callable[[], bytes] = bytes
         self.metadata_path = folder / "nsqd.dat"
         self._folder = folder
@@ -41,6 +40,7 @@ class DiskSync:
         self._queues: dict[DiskQueue, None] = {}
         self._waiters: list[asyncio.Future[str]] = []
         self._due = False
+        self._queues_due = False
         self._running: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="nsqd-sync")
@@ -69,7 +69,7 @@ class DiskSync:
     def metadata_changed(self) -> None:
         """nsqd.dat is to be written, soon."""
         self._metadata_due = True
-        self._request()
+        self._begin()
 
     @property
     def pending(self) -> bool:
@@ -89,6 +89,10 @@ class DiskSync:
             self._request()
 
     def _request(self) -> None:
+        self._queues_due = True
+        self._begin()
+
+    def _begin(self) -> None:
         self._due = True
         if self._running is None:
             self._running = asyncio.get_running_loop().create_task(self._run())
@@ -102,9 +106,10 @@ class DiskSync:
             self._running = None
 
     async def _round(self) -> None:
-        self.rounds += 1
         waiters, self._waiters = self._waiters, []
-        queues, self._queues = list(self._queues), {}
+        queues: list[DiskQueue] = []
+        if self._queues_due:
+            queues, self._queues, self._queues_due = list(self._queues), {}, False
         metadata = self.metadata() if self._metadata_due else None
         self._metadata_due = False
         error = await self._sync(queues, metadata)
