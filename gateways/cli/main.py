@@ -1,7 +1,8 @@
 """The `nsqgw` command: what a user did wrong ends in one line on stderr, never in a traceback.
 
 Exit codes: 0 done, 1 it could not be done, 2 wrong usage, 130 interrupted; a service gives its own (see
-nsqgw.service.lifecycle). Nothing here needs the extra `gateways`, so that a missing one can be named.
+nsqgw.service.lifecycle). Nothing here needs the extra `gateways`, so that a missing one can be named; what takes
+a while to import is imported where Ctrl-C is caught.
 """
 
 from __future__ import annotations
@@ -10,9 +11,6 @@ import logging
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
-
-from nsqgw.errors import NSQError
-from nsqgw.version import __version__
 
 logger = logging.getLogger(__name__)
 
@@ -24,20 +22,29 @@ EXIT_INTERRUPTED = 130
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (the process's own by default) and return the exit code."""
-    arguments = list(sys.argv[1:] if argv is None else argv) or ["--help"]
+    try:
+        return _run(list(sys.argv[1:] if argv is None else argv) or ["--help"])
+    except KeyboardInterrupt:
+        return _fail("nsqgw: interrupted", EXIT_INTERRUPTED)
+
+
+def _run(arguments: list[str]) -> int:
     if arguments == ["--version"]:
+        from nsqgw.version import __version__
+
         print(f"nsqgw {__version__}")
         return 0
     missing = [package for package in EXTRA_PACKAGES if find_spec(package) is None]
     if missing:
         return _fail(f"nsqgw: {missing[0]} is not installed: pip install 'nsqgw[gateways]'", EXIT_FAILED)
-    return _run(arguments)
+    return _run_command(arguments)
 
 
-def _run(arguments: list[str]) -> int:
+def _run_command(arguments: list[str]) -> int:
     import click
 
     from gateways.cli.group import nsqgw
+    from nsqgw.errors import NSQError
 
     try:
         code = nsqgw.main(arguments, prog_name="nsqgw", standalone_mode=False)
@@ -46,8 +53,8 @@ def _run(arguments: list[str]) -> int:
         if isinstance(error, click.UsageError) and error.ctx is not None:
             command = error.ctx.command_path
         return _fail(f"{command}: {error.format_message()} (see {command} --help)", error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        return _fail("nsqgw: interrupted", EXIT_INTERRUPTED)
+    except click.Abort:  # what click makes of Ctrl-C
+        raise KeyboardInterrupt from None
     except (NSQError, OSError) as error:
         return _fail(f"nsqgw {arguments[0]}: {error}", EXIT_FAILED)
     except Exception as error:  # a mistake of ours: the log has the traceback, the user one line

@@ -183,3 +183,22 @@ def test_a_missing_extra_is_named_with_the_command_that_brings_it() -> None:
         1,
         "nsqgw: click is not installed: pip install 'nsqgw[gateways]'\n",
     )
+
+
+@pytest.mark.parametrize("module", ["click", "tornado", "gateways.cli.nsqd"])
+def test_interrupted_while_it_is_still_importing_it_says_so_in_one_line(module: str) -> None:
+    program = f"""
+import sys
+
+class Interrupting:
+    def find_spec(self, name, *_):
+        if name == {module!r}:
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupting())
+from gateways.cli.main import main
+sys.exit(main(["nsqd", "--tcp-address", "127.0.0.1:0", "--http-address", "127.0.0.1:0"]))
+"""
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stderr.lstrip()) == (130, "nsqgw: interrupted\n")

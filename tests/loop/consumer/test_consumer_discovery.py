@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from harness.polling import eventually_async
 from harness.scripted import ScriptedNsqd
 from nsqgw.errors import NotConnected
 from nsqgw.instrument import ConnectFailed, LookupFailed
+from nsqgw.lookup import discovery
 
 POLLING: dict[str, Any] = {"lookupd_poll_interval": 0.05, "lookupd_poll_jitter": 0.0}
 
@@ -24,6 +24,31 @@ def nothing(message: object) -> None:
 
 def consumer_by(lookupd: ThreadedNsqlookupd, **options: Any) -> Subject:
     return Subject(nothing, lookupd_http_addresses=[lookupd.http_address], **(POLLING | options))
+
+
+class Polls:
+    """Counts the answers that were taken from nsqlookupds."""
+
+    def __init__(self) -> None:
+        self.answered = 0
+
+    async def further(self, count: int) -> None:
+        """Until so many more questions were answered; one under way now is not counted."""
+        goal = self.answered + 1 + count
+        await eventually_async(lambda: self.answered >= goal)
+
+
+@pytest.fixture
+def polls(monkeypatch: pytest.MonkeyPatch) -> Polls:
+    counted, ask = Polls(), discovery.ask
+
+    async def counting(*arguments: Any) -> Any:
+        answer = await ask(*arguments)
+        counted.answered += 1
+        return answer
+
+    monkeypatch.setattr(discovery, "ask", counting)
+    return counted
 
 
 async def test_c_cli_22_an_unknown_topic_is_no_failure(
@@ -39,13 +64,13 @@ async def test_c_cli_22_an_unknown_topic_is_no_failure(
 
 
 async def test_c_cli_24_a_vanished_nsqd_keeps_its_living_connection(
-    nsqlookupd: ThreadedNsqlookupd, fake: ScriptedNsqd
+    nsqlookupd: ThreadedNsqlookupd, fake: ScriptedNsqd, polls: Polls
 ) -> None:
     """And a lost one is tried again for a while: who restarts is not named at once."""
     async with consumer_by(nsqlookupd):
         with announce(nsqlookupd, fake):
             session = await fake.subscribed()
-        await asyncio.sleep(4 * POLLING["lookupd_poll_interval"])  # polls that do not name it any more
+        await polls.further(3)  # they do not name it any more
         session.deliver(1)
         await session.received("FIN")
         assert not session.ended
@@ -80,12 +105,12 @@ async def test_an_nsqd_that_moved_is_found_long_before_the_next_poll(
 
 
 async def test_an_nsqd_named_twice_is_connected_once(
-    nsqlookupd: ThreadedNsqlookupd, fake: ScriptedNsqd
+    nsqlookupd: ThreadedNsqlookupd, fake: ScriptedNsqd, polls: Polls
 ) -> None:
     with announce(nsqlookupd, fake):
         async with consumer_by(nsqlookupd, nsqd_tcp_addresses=[fake.address, fake.address]):
             await fake.subscribed()
-            await asyncio.sleep(4 * POLLING["lookupd_poll_interval"])  # polls that name it once more
+            await polls.further(3)  # they name it once more
             assert len(fake.sessions) == 1
 
 

@@ -129,7 +129,8 @@ async def test_a_cancelled_batch_loop_loses_nothing(fake: ScriptedNsqd) -> None:
         session.deliver(1, 2, 3)
         waiting = asyncio.ensure_future(anext(consumer.batches(max_messages=10, max_wait=600.0)))  # type: ignore[arg-type]
         await eventually_async(lambda: consumer.stats.in_flight == 3)
-        await asyncio.sleep(0.01)
+        inbox = consumer._handover.inbox
+        await eventually_async(lambda: inbox is not None and inbox._waiting)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
@@ -197,7 +198,7 @@ async def test_cancelled_in_the_turn_of_an_arrival() -> None:
     inbox = Inbox()
     inbox.dispatch([make(1)])
     waiting = asyncio.ensure_future(anext(Batches(inbox, 100, 10**6, 600.0, never)))  # type: ignore[arg-type]
-    await asyncio.sleep(0.01)
+    await eventually_async(lambda: inbox._waiting)
     inbox.dispatch([make(2)])
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
