@@ -1,8 +1,8 @@
 """The `nsqgw` command: what a user did wrong ends in one line on stderr, never in a traceback.
 
 Exit codes: 0 done, 1 it could not be done, 2 wrong usage, 130 interrupted; a service gives its own (see
-nsqgw.service.lifecycle). Nothing here needs the extra `gateways`, so that a missing one can be named; what takes
-a while to import is imported where Ctrl-C is caught.
+nsqgw.service.lifecycle). Nothing here needs the extra `gateways`, so that a missing one can be named, and
+what takes a while to import is imported where Ctrl-C is caught.
 """
 
 from __future__ import annotations
