@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 ARGS ?=
 JOBS ?= 4
 
-.PHONY: help venv demo test test-oldest docs check real-daemons system-packages bench bench-compare soak soak-reconnects soak-kills bench-feed clean
+.PHONY: help venv demo test test-oldest docs check real-daemons system-packages bench bench-compare bench-brokers soak soak-reconnects soak-kills bench-feed clean
 
 help:
 	@echo "make demo             run the whole way on this machine, with a page to look at (ARGS='--help' for its options)"
@@ -18,6 +18,7 @@ help:
 	@echo "make system-packages  install what the tests need from Debian: chromium, Perl modules (needs root)"
 	@echo "make test-oldest      unit, loop and property tests on Python 3.10, if there is one"
 	@echo "make bench            benchmarks; make bench-compare: next to other clients on the same broker"
+	@echo "make bench-brokers    our nsqd next to the original, under the same load"
 	@echo "make bench-feed       how soon a consumer with a topology feed is connected to a new nsqd"
 	@echo "make soak             property tests with many more examples, ten minutes of fuzzing, soak-reconnects and soak-kills"
 	@echo "make soak-reconnects  10 million messages, a reconnect a second (ARGS='--count 500000' for fewer)"
@@ -77,6 +78,10 @@ soak: venv
 	HYPOTHESIS_PROFILE=soak $(BIN)/pytest tests/properties --timeout 3600 $(ARGS)
 	FUZZ_SECONDS=600 $(BIN)/pytest tests/fuzz $(ARGS)
 	$(MAKE) soak-reconnects soak-kills ARGS=
+
+bench-brokers: venv
+	@tools/real_daemons.sh
+	PYTHONPATH=tests $(BIN)/python -m perf.brokers $(ARGS)
 
 bench-feed: venv
 	@tools/real_daemons.sh || echo "make: watching our own nsqlookupd instead"
