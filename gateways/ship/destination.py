@@ -2,41 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
-from gateways.pipeline.sink import Sink
-from gateways.ship.sinks.file import FileSink
+from gateways.ship.sinks.file import FileSettings
 from gateways.ship.sinks.http import HttpSettings
-from gateways.ship.sinks.settings import SinkSettings as OneSink
 from gateways.ship.sinks.settings import checked_url
-from gateways.ship.sinks.stdout import StdoutSink
+from gateways.ship.sinks.stdout import StdoutSettings
 from nsqgw.errors import ConfigError
 from nsqgw.service.settings import mask_url
 
 KNOWN = "file:PATH, stdout, http://HOST/PATH, https://HOST/PATH"
-
-
-class FileSettings(OneSink):
-    """Append to `path`."""
-
-    type: Literal["file"] = "file"
-    path: str
-
-    def make(self, concurrency: int) -> Sink:
-        """The sink; its writes are in order of their own, whatever `concurrency`."""
-        return FileSink(self.path)
-
-
-class StdoutSettings(OneSink):
-    """Write to standard output."""
-
-    type: Literal["stdout"] = "stdout"
-
-    def make(self, concurrency: int) -> Sink:
-        """The sink; its writes are in order of their own, whatever `concurrency`."""
-        return StdoutSink()
 
 
 SinkSettings = Annotated[FileSettings | StdoutSettings | HttpSettings, Field(discriminator="type")]

@@ -1,106 +1,258 @@
-"""Append to one file: each body as it is and a newline, on the disk before the message is finished.
+"""Lines to files: on the disk, file and folder, before the messages are finished.
 
-A full disk or a vanished folder is waited for. A file that was moved away, as logrotate does, is left alone
-and a new one begun under the old name.
+Names have the places of nsq_to_file, and those of templates that each event fills. Files are begun anew by
+time and size, compressed, and moved to another folder when they are finished. A full disk or a vanished
+folder is waited for.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import errno
+import logging
 import os
 import stat
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Literal
 
-from gateways.pipeline.sink import SinkUnusable
-from gateways.ship.sinks.base import LineSink
+from pydantic import Field, model_validator
 
-_FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+from gateways.pipeline.batch import Batch
+from gateways.pipeline.sink import Fate, Outcome, Sink, SinkUnusable
+from gateways.ship.files.compression import SUFFIXES, compression_of
+from gateways.ship.files.names import DATETIME, REV, check_rev, split_folder, with_host
+from gateways.ship.files.recovery import recover
+from gateways.ship.files.series import FileRules, Series
+from gateways.ship.sinks.base import ThreadSink
+from gateways.ship.sinks.ndjson import ndjson_line
+from gateways.ship.sinks.outcomes import Failure, outcome_of
+from gateways.ship.sinks.settings import SinkSettings
+from gateways.ship.template import MissingField, Template, in_path
+from gateways.ship.values import Bytes, Seconds
+from nsqgw.message import Message
+
+logger = logging.getLogger(__name__)
+
+_Place = tuple[int, int]  # number of the batch, index in it
+
+_TICK = 1.0
+_FATES = {
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.EINVAL), Fate.BLOCKED),
+    errno.ENAMETOOLONG: Fate.REJECTED,
+}
 
 
-class FileSink(LineSink):
-    """`path` is created when it is missing, its folder is not."""
+class FileSettings(SinkSettings):
+    """Lines to files; `path` may have <TOPIC> <HOST> <PID> <DATETIME> <REV> and the places of templates.
+
+    path             in `folder` when it is relative and that is given
+    folder           where finished files go; by default the part of `path` before its first place
+    work_folder      where a file is while it is written, on the same file system if possible
+    host_identifier  <HOST>; may hold <SHORT_HOST> and <HOSTNAME>; by default the short host name
+    datetime_format  of <DATETIME>, which is the time of writing; template places are the event's
+    utc              both by UTC; by default by the local clock
+    rotate_interval  begin the next file after so many seconds, rotate_size: when it is larger, in bytes
+    keep_empty       when it is time for the next file, begin it even if there is nothing to write
+    format           lines: the body and a newline; ndjson: always one line, see the sink http
+    compression      none, gzip, zstd; `level` is the format's own
+    sync             False: fsync is left out, and a power cut loses what was confirmed
+    sync_interval    an fsync waits so long for more batches to share it, in seconds
+    max_open_files   of a template with places; the one not written for longest is closed
+    """
+
+    type: Literal["file"] = "file"
+    path: str = Field(min_length=1)
+    folder: str | None = None
+    work_folder: str | None = None
+    host_identifier: str = ""
+    datetime_format: str = "%Y-%m-%d_%H"
+    utc: bool = False
+    rotate_interval: Seconds = Field(default=0.0, ge=0)
+    rotate_size: Bytes = Field(default=0, ge=0)
+    keep_empty: bool = False
+    format: Literal["lines", "ndjson"] = "lines"
+    compression: Literal["none", "gzip", "zstd"] = "none"
+    level: int | None = Field(default=None, ge=1, le=22)
+    sync: bool = True
+    sync_interval: Seconds = Field(default=0.0, ge=0, le=20)
+    max_open_files: int = Field(default=100, ge=1, le=10_000)
+
+    @model_validator(mode="after")
+    def _check(self) -> FileSettings:
+        reasons = {
+            f"compression = {self.compression!r}": self.compression != "none",
+            "rotate_interval": self.rotate_interval > 0,
+            "rotate_size": self.rotate_size > 0,
+            "work_folder": self.work_folder is not None,
+        }
+        for reason, applies in reasons.items():
+            if applies:
+                check_rev(self.path, reason)
+        if self.compression == "gzip" and self.level is not None and self.level > 9:
+            raise ValueError(f"level = {self.level} is too high for gzip: it must be between 1 and 9")
+        name = self._name()[1]
+        Template(name, escape=in_path)
+        if self.folder is not None and (os.path.isabs(name) or ".." in name.split("/")):
+            raise ValueError(
+                f"path = {self.path!r} leads out of folder = {self.folder!r}: write a name in it"
+            )
+        return self
+
+    def make(self, concurrency: int) -> Sink:
+        """The sink; its writes are in order of their own, whatever `concurrency`."""
+        return FileSink(self, concurrency)
+
+    def _name(self) -> tuple[str, str]:
+        """The folder, and the template of the name in it."""
+        path = with_host(self.path, self.host_identifier)
+        if not any((self.compression != "none", self.rotate_interval, self.rotate_size, self.work_folder)):
+            path = path.replace(REV, "")
+        suffix = SUFFIXES[self.compression]
+        if not path.endswith(suffix):
+            path += suffix
+        folder, name = split_folder(path) if self.folder is None else (os.path.abspath(self.folder), path)
+        return folder, name.replace("<TOPIC>", "{topic}")
+
+    def rules(self) -> tuple[str, FileRules]:
+        """The template of the name, relative to the folder, and all else. Raises SinkUnusable."""
+        folder, name = self._name()
+        return name, FileRules(
+            folder,
+            os.path.abspath(self.work_folder) if self.work_folder is not None else None,
+            self.datetime_format,
+            self.utc,
+            self.rotate_interval,
+            self.rotate_size,
+            compression_of(self.compression, self.level),
+            self.keep_empty,
+            self.sync,
+        )
+
+
+class FileSink(ThreadSink):
+    """Confirmed once file and folder are on the disk; several topics or fields may fill several files."""
 
     name = "file"
 
-    def __init__(self, path: str) -> None:
-        super().__init__()
-        self._path = os.path.abspath(path)
-        self._fd = -1
-        self._torn = False
+    def __init__(self, settings: FileSettings, concurrency: int = 1) -> None:
+        super().__init__(settings.sync_interval, concurrency)
+        self._settings = settings
+        self._template = Template("")
+        self._rules = FileRules("")
+        self._series: OrderedDict[str, Series] = OrderedDict()
+        self._ticker: asyncio.Task[None] | None = None
 
     def describe(self) -> str:
-        return f"file {self._path}"
+        return f"file {os.path.abspath(os.path.join(self._settings.folder or '', self._settings.path))}"
+
+    def encode(self, message: Message) -> bytes:
+        """The body as it is, or one line of NDJSON."""
+        return ndjson_line(message.body) if self._settings.format == "ndjson" else message.body
+
+    async def open(self) -> None:
+        """Open the file, or look whether its folder can be written to. Raises SinkUnusable."""
+        await super().open()
+        rules = self._rules
+        if rules.work_folder is not None or rules.rotate_interval or rules.keep_empty:
+            self._ticker = asyncio.create_task(self._tick_on())
+
+    async def close(self) -> None:
+        if self._ticker is not None:
+            self._ticker.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._ticker
+        await super().close()
+
+    async def _tick_on(self) -> None:
+        assert self._lane is not None, "the sink was not opened"
+        while True:
+            await asyncio.sleep(_TICK)
+            await self._lane.submit(self._tick)
+
+    # -- in the thread
 
     def _open(self) -> None:
+        name, self._rules = self._settings.rules()
+        self._template = Template(name, escape=in_path, utc=self._settings.utc)
+        constant = self._template.constant
+        if constant is not None and DATETIME not in constant and not self._rules.exclusive:
+            self._open_at_once(constant)
+            return
+        for folder in {self._rules.folder, self._rules.root}:
+            if not os.path.isdir(folder):
+                raise SinkUnusable(f"cannot write to {folder}: create the folder first")
+            if not os.access(folder, os.W_OK | os.X_OK):
+                raise SinkUnusable(f"cannot write to {folder}: choose a folder that this user may write")
+        self._recover(name)
+
+    def _open_at_once(self, name: str) -> None:
+        path = os.path.join(self._rules.root, name)
         try:
-            self._open_path()
+            if os.path.lexists(path) and not stat.S_ISREG(os.stat(path).st_mode) and not os.path.isdir(path):
+                raise SinkUnusable(f"{path} is no regular file; use '--to stdout' for pipes")
+            self._recover(name)
+            self._series_of(name).prepare()
         except OSError as error:
-            folder = os.path.dirname(self._path)
+            folder = os.path.dirname(path)
             remedy = "choose a file that this user may write"
             if not os.path.isdir(folder):
                 remedy = f"create the folder {folder} first"
-            raise SinkUnusable(f"cannot write to {self._path}: {error.strerror}; {remedy}") from error
-        if not stat.S_ISREG(os.fstat(self._fd).st_mode):
-            self._close()
-            raise SinkUnusable(f"{self._path} is no regular file; use '--to stdout' for pipes")
+            raise SinkUnusable(f"cannot write to {path}: {error.strerror}; {remedy}") from error
 
-    def _write(self, data: bytes) -> None:
-        self._follow_path()
-        if self._torn:
-            data = b"\n" + data
-        before = os.fstat(self._fd).st_size
-        written = 0
-        try:
-            while written < len(data):
-                written += os.write(self._fd, memoryview(data)[written:])
-            os.fsync(self._fd)
-        except OSError:
-            self._take_back(before, written)
-            raise
-        self._torn = False
+    def _recover(self, name: str) -> None:
+        if self._rules.work_folder is not None:
+            try:
+                recover(name, self._rules)
+            except OSError as error:
+                raise SinkUnusable(f"cannot move the files left behind: {error}") from error
+
+    def _write(self, batches: Sequence[Batch]) -> list[Outcome]:
+        """Each series in one go, whatever batches its events come from."""
+        failures: list[dict[int, Failure]] = [{} for _ in batches]
+        for name, members in self._by_name(batches, failures).items():
+            lines = [batches[number].events[index] for number, index in members]
+            done, error = self._series_of(name).write(lines)
+            if error is not None:
+                failure = (_FATES.get(error.errno or 0, Fate.RETRY), error.strerror or str(error))
+                for number, index in members[done:]:
+                    failures[number][index] = failure
+        return [outcome_of(len(batch), failed) for batch, failed in zip(batches, failures, strict=True)]
+
+    def _by_name(
+        self, batches: Sequence[Batch], failures: list[dict[int, Failure]]
+    ) -> dict[str, list[_Place]]:
+        """The places of all events by the series they go to; those without a name are put to the failures."""
+        constant = self._template.constant
+        if constant is not None:
+            sizes = enumerate(map(len, batches))
+            return {constant: [(number, index) for number, size in sizes for index in range(size)]}
+        places: dict[str, list[_Place]] = {}
+        for number, batch in enumerate(batches):
+            for index, message in enumerate(batch.messages):
+                try:
+                    places.setdefault(self._template.render(message), []).append((number, index))
+                except MissingField as error:
+                    failures[number][index] = (Fate.REJECTED, f"no file name: {error}")
+        return places
+
+    def _series_of(self, name: str) -> Series:
+        series = self._series.get(name)
+        if series is None:
+            series = self._series[name] = Series(name, self._rules)
+            if len(self._series) > self._settings.max_open_files:
+                self._series.popitem(last=False)[1].finish()
+        self._series.move_to_end(name)
+        return series
+
+    def _tick(self) -> None:
+        for series in list(self._series.values()):
+            try:
+                series.tick()
+            except OSError as error:
+                logger.warning("file %s: %s", series.path, error.strerror or error)
 
     def _close(self) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
-
-    def _follow_path(self) -> None:
-        """Reopen when the path leads to another file by now, or to none."""
-        if self._fd >= 0:
-            try:
-                there = os.stat(self._path)
-            except FileNotFoundError:
-                pass
-            else:
-                if os.path.samestat(there, os.fstat(self._fd)):
-                    return
-            self._close()
-        self._open_path()
-
-    def _open_path(self) -> None:
-        fd = os.open(self._path, _FLAGS, 0o666)
-        try:
-            self._sync_folder()
-        except OSError:
-            os.close(fd)
-            raise
-        self._fd = fd
-        size = os.fstat(self._fd).st_size
-        # A writer that was killed left a piece of a line: its events come again, on lines of their own.
-        self._torn = size > 0 and os.pread(self._fd, 1, size - 1) != b"\n"
-
-    def _sync_folder(self) -> None:
-        """Put the file's name on the disk: a power cut can lose that of a new file, and with it all lines."""
-        folder = os.open(os.path.dirname(self._path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-    def _take_back(self, before: int, written: int) -> None:
-        """Remove what a failed write left; when somebody else appended after it, end its line later."""
-        try:
-            if os.fstat(self._fd).st_size == before + written:
-                os.ftruncate(self._fd, before)
-                return
-        except OSError:
-            pass  # the failure itself is what the caller reports
-        self._torn = written > 0
+        for series in self._series.values():
+            series.finish()

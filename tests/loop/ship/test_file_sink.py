@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from gateways.pipeline.sink import CONFIRMED, Fate, SinkUnusable
-from gateways.ship.sinks.file import FileSink
+from gateways.ship.sinks.file import FileSettings, FileSink
 from harness.pipeline import make_batch
 from harness.polling import eventually_async
 
@@ -27,7 +27,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def sink(path: Path) -> AsyncIterator[FileSink]:
-    opened = FileSink(str(path))
+    opened = FileSink(FileSettings(path=str(path)))
     await opened.open()
     yield opened
     await opened.close()
@@ -35,7 +35,7 @@ async def sink(path: Path) -> AsyncIterator[FileSink]:
 
 async def test_it_appends_to_what_is_there(path: Path) -> None:
     path.write_bytes(b"before\n")
-    sink = FileSink(str(path))
+    sink = FileSink(FileSettings(path=str(path)))
     await sink.open()
     await sink.send(make_batch([b"after"]))
     assert path.read_bytes() == b"before\nafter\n"
@@ -44,7 +44,7 @@ async def test_it_appends_to_what_is_there(path: Path) -> None:
 
 async def test_the_piece_of_a_line_that_a_killed_writer_left_is_ended_first(path: Path) -> None:
     path.write_bytes(b"whole\nhal")
-    sink = FileSink(str(path))
+    sink = FileSink(FileSettings(path=str(path)))
     await sink.open()
     await sink.send(make_batch([b"half"]))
     assert path.read_bytes() == b"whole\nhal\nhalf\n"
@@ -63,7 +63,7 @@ async def test_file_and_folder_are_on_disk_before_the_batch_is_confirmed(
         real_fsync(fd)
 
     monkeypatch.setattr(os, "fsync", fsync)
-    sink = FileSink(str(path))
+    sink = FileSink(FileSettings(path=str(path)))
     await sink.open()
     assert await sink.send(make_batch([b"a", b"b"])) is CONFIRMED
     assert synced == ["folder", "file of 4 bytes"]
@@ -114,7 +114,7 @@ async def test_a_full_disk_is_waited_for_and_leaves_no_torn_line(
 
     def write(fd: int, data: bytes) -> int:
         nonlocal room
-        if fd != sink._fd:
+        if fd != sink._series_of(path.name).fd:
             return real_write(fd, data)
         if room == 0:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -133,7 +133,7 @@ async def test_a_full_disk_is_waited_for_and_leaves_no_torn_line(
 
 
 async def test_a_real_full_device_is_not_confirmed() -> None:
-    sink = FileSink("/dev/full")
+    sink = FileSink(FileSettings(path="/dev/full"))
     with pytest.raises(SinkUnusable, match=r"/dev/full is no regular file; use '--to stdout' for pipes"):
         await sink.open()
     await sink.close()
@@ -191,7 +191,7 @@ async def test_a_batch_sent_again_during_its_write_is_written_once(
 async def test_what_cannot_be_opened_is_named_with_the_remedy(tmp_path: Path, name: str, text: str) -> None:
     os.mkfifo(tmp_path / "pipe")
     path = os.path.abspath(tmp_path / name)
-    sink = FileSink(path)
+    sink = FileSink(FileSettings(path=path))
     with pytest.raises(SinkUnusable) as caught:
         await sink.open()
     assert str(caught.value) == text.format(path, folder=os.path.dirname(path))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gateways.pipeline.sink import CONFIRMED, Sink
-from gateways.ship.sinks.file import FileSink
+from gateways.ship.sinks.file import FileSettings
 from gateways.ship.sinks.http import HttpSettings
 from gateways.ship.sinks.stdout import StdoutSink
 from harness.pipeline import RecordingOrigin, make_batch, make_messages
@@ -37,7 +37,7 @@ async def subject(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
         return
     path = tmp_path / "out"
     if request.param == "file":
-        yield Subject(FileSink(str(path)), lambda: path.read_bytes().split(b"\n")[:-1])
+        yield Subject(FileSettings(path=str(path)).make(1), lambda: path.read_bytes().split(b"\n")[:-1])
         return
     fd = os.open(path, os.O_WRONLY | os.O_CREAT)
     yield Subject(StdoutSink(fd), lambda: path.read_bytes().split(b"\n")[:-1])
