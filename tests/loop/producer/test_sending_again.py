@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any
 
 import pytest
 
 from harness.polling import eventually_async
-from harness.scripted import OK, QUICK, ScriptedNsqd, Session, error
-from nsqgw import Producer
+from harness.producing import producer_of
+from harness.scripted import OK, ScriptedNsqd, Session, error
 from nsqgw.errors import (
     Closed,
     ConnectionClosed,
@@ -23,10 +22,6 @@ from nsqgw.errors import (
 from nsqgw.instrument import Disconnected, Fact, PublishingAgain
 
 DISK_FULL = error("E_PUB_FAILED PUB failed no space left on device")
-
-
-def producer_of(*fakes: ScriptedNsqd, **options: Any) -> Producer:
-    return Producer([fake.address for fake in fakes], **QUICK | {"on_fact": lambda fact: None} | options)
 
 
 def pubs(*fakes: ScriptedNsqd) -> int:
