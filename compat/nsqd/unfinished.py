@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
 
 from compat.nsqd.disk_queue_meta import Position
 from compat.nsqd.disk_record import record_size
@@ -30,10 +29,8 @@ _LAG_PER_STRAGGLER = 4
 Find = Callable[[bytes], Message | None]
 
 
-class _Read(NamedTuple):
-    number: int
-    message_id: bytes
-    position: Position
+_Read = tuple[int, bytes, int, int]
+"""How many were read before, id, and where it stands: file and offset. Bare, as there is one a message."""
 
 
 class Unfinished:
@@ -57,11 +54,13 @@ class Unfinished:
         if self._find is None:
             return
         file, offset = position
+        append, latest, count = self._reads.append, self._latest, self._count
         for message in messages:
-            self._reads.append(_Read(self._count, message.id, Position(file, offset)))
-            self._latest[message.id] = self._count
-            self._count += 1
+            append((count, message.id, file, offset))
+            latest[message.id] = count
+            count += 1
             offset += record_size(message)
+        self._count = count
         if len(self._reads) >= self._compact_at:
             self._compact()
 
@@ -73,7 +72,8 @@ class Unfinished:
         while self._reads:
             read = self._reads[0]
             if self._held(read) is not None:
-                return self._count - read.number, read.position
+                number, _, file, offset = read
+                return self._count - number, Position(file, offset)
             self._reads.popleft()
         return None
 
@@ -99,11 +99,12 @@ class Unfinished:
         self._stragglers.clear()
 
     def _held(self, read: _Read) -> Message | None:
-        if self._latest.get(read.message_id) != read.number:
+        number, message_id, _, _ = read
+        if self._latest.get(message_id) != number:
             return None
-        message = self._find_it(read.message_id)
+        message = self._find_it(message_id)
         if message is None:
-            del self._latest[read.message_id]
+            del self._latest[message_id]
         return message
 
     def _find_it(self, message_id: bytes) -> Message | None:
