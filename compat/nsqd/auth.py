@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import re
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -75,7 +74,7 @@ class Authorization:
 
 @dataclass(frozen=True)
 class Grant:
-    """What an auth server said about a secret; it holds until `expires`, by time.monotonic."""
+    """What an auth server said about a secret; it holds until `expires`, by the broker's clock."""
 
     identity: str
     identity_url: str
@@ -139,9 +138,12 @@ def _pattern(what: str, text: str) -> re.Pattern[str]:
 
 
 class AuthServers:
-    """All auth servers of one nsqd; raises ConfigError for addresses and files that cannot be used."""
+    """All auth servers of one nsqd; raises ConfigError for addresses and files that cannot be used.
 
-    def __init__(self, options: NsqdOptions, now: Callable[[], float] = time.monotonic) -> None:
+    `now` is the broker's clock, which grants end by.
+    """
+
+    def __init__(self, options: NsqdOptions, now: Callable[[], float]) -> None:
         from nsqgw.config import HttpConfig, TlsConfig  # not before there is a server: nsqd starts faster
         from nsqgw.http.exchange import Exchange
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Awaitable, Callable
 
 from compat.http_answers import encode_json
@@ -19,13 +18,16 @@ _NAMES: dict[type, str] = {Sub: "SUB", Pubs: "PUB", Dpub: "DPUB", Mpub: "MPUB"}
 
 
 class AuthGate:
-    """What commands of one client have to pass. `question` makes the question about a secret."""
+    """What commands of one client have to pass.
+
+    `question` makes the question about a secret, `now` is the broker's clock.
+    """
 
     def __init__(
         self,
         servers: AuthServers,
         question: Callable[[bytes], Question],
-        now: Callable[[], float] = time.monotonic,
+        now: Callable[[], float],
     ) -> None:
         self.grant: Grant | None = None
         self._servers = servers

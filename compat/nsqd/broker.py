@@ -98,7 +98,7 @@ class Nsqd:
         tls = server_context(self.options)
         self.make_tunnel = tunnel_maker(self.options, tls)
         if self.options.auth_http_addresses:
-            self.auth_servers = AuthServers(self.options)
+            self.auth_servers = AuthServers(self.options, self.now)
         self._load()
         sockets = listen(self.options.tcp_address)
         self.tcp_address = bound_address(sockets)

@@ -59,7 +59,9 @@ class Client:
         self.pub_counts: dict[str, int] = {}
         self.channel: Channel | None = None
         self.consumer = Consumer(self._deliver, close, msg_timeout=self.settings.msg_timeout)
-        self.gate = AuthGate(nsqd.auth_servers, self._question) if nsqd.auth_servers is not None else None
+        self.gate = (
+            AuthGate(nsqd.auth_servers, self._question, nsqd.now) if nsqd.auth_servers is not None else None
+        )
         self._tunnel: ClientTunnel | None = None
         self._nsqd = nsqd
         self._flush = flush
