@@ -151,8 +151,41 @@ class ConnectionConfig:
 
 
 @dataclass(frozen=True)
-class ConsumerConfig:
-    """How a consumer shares, waits, gives back and stops.
+class ClientConfig:
+    """What consumers and producers have in common: how nsqds are found, connected to and tried again.
+
+    connection             how each connection is made and kept
+    lookupd_poll_interval  how often nsqlookupd is asked
+    lookupd_poll_jitter    part of an interval by which the first periodic poll is put off, at random
+    lookupd_timeout        for one question to one nsqlookupd
+    lookupd_auth_secret    sent to nsqlookupd as `Authorization: Bearer ...`
+    lookupd_tls            a TlsConfig or an ssl.SSLContext for https:// addresses of nsqlookupd
+    reconnect_min_delay, reconnect_max_delay
+                           pauses before connecting again double between these, with jitter
+    """
+
+    connection: ConnectionConfig = field(default_factory=ConnectionConfig)
+    lookupd_poll_interval: float = 60.0
+    lookupd_poll_jitter: float = 0.3
+    lookupd_timeout: float = 5.0
+    lookupd_auth_secret: str | None = field(default=None, repr=False)
+    lookupd_tls: TlsConfig | ssl.SSLContext | None = None
+    reconnect_min_delay: float = 0.1
+    reconnect_max_delay: float = 4.0
+
+    def __post_init__(self) -> None:
+        _check_types(self)
+        _check(self, "lookupd_poll_interval", 0.01, 3600)
+        _check(self, "lookupd_poll_jitter", 0, 1)
+        _check(self, "lookupd_timeout", 0.001, 3600)
+        _check_header(self, "lookupd_auth_secret")
+        _check(self, "reconnect_min_delay", 0.001, 3600)
+        _check(self, "reconnect_max_delay", self.reconnect_min_delay, 3600)
+
+
+@dataclass(frozen=True)
+class ConsumerConfig(ClientConfig):
+    """How a consumer shares, waits, gives back and stops; and all of ClientConfig.
 
     max_in_flight              messages on the way or unanswered, over all connections
     concurrency                async handlers running at once, None for max_in_flight
@@ -170,16 +203,9 @@ class ConsumerConfig:
     low_rdy_idle_timeout       with more connections than max_in_flight: an idle one hands over after this,
     low_rdy_timeout            a busy one after this,
     rdy_redistribute_interval  looked at this often
-    lookupd_poll_interval      how often nsqlookupd is asked
-    lookupd_poll_jitter        part of an interval by which the first periodic poll is put off, at random
-    lookupd_timeout            for one question to one nsqlookupd
-    lookupd_auth_secret        sent to nsqlookupd as `Authorization: Bearer ...`
-    lookupd_tls                a TlsConfig or an ssl.SSLContext for https:// addresses of nsqlookupd
-    reconnect_min_delay, reconnect_max_delay  pauses before connecting again double between these, with jitter
     drain_timeout              how long `stop` waits for messages being handled
     """
 
-    connection: ConnectionConfig = field(default_factory=ConnectionConfig)
     max_in_flight: int = 200
     concurrency: int | None = None
     threads: int | None = None
@@ -195,17 +221,10 @@ class ConsumerConfig:
     low_rdy_idle_timeout: float = 10.0
     low_rdy_timeout: float = 30.0
     rdy_redistribute_interval: float = 5.0
-    lookupd_poll_interval: float = 60.0
-    lookupd_poll_jitter: float = 0.3
-    lookupd_timeout: float = 5.0
-    lookupd_auth_secret: str | None = field(default=None, repr=False)
-    lookupd_tls: TlsConfig | ssl.SSLContext | None = None
-    reconnect_min_delay: float = 0.1
-    reconnect_max_delay: float = 4.0
     drain_timeout: float = 30.0
 
     def __post_init__(self) -> None:
-        _check_types(self)
+        super().__post_init__()
         _check(self, "max_in_flight", 0, 1_000_000)
         _check(self, "concurrency", 1, 1_000_000)
         _check(self, "threads", 1, 10_000)
@@ -221,14 +240,12 @@ class ConsumerConfig:
         _check(self, "low_rdy_idle_timeout", 0.01, 3600)
         _check(self, "low_rdy_timeout", 0.01, 3600)
         _check(self, "rdy_redistribute_interval", 0.001, 3600)
-        _check_lookupd(self)
-        _check_reconnect(self)
         _check(self, "drain_timeout", 0, 3600)
 
 
 @dataclass(frozen=True)
-class ProducerConfig:
-    """How a producer waits, bounds and reconnects.
+class ProducerConfig(ClientConfig):
+    """How a producer waits and bounds; and all of ClientConfig.
 
     publish_timeout      for a publish that must wait, from the call to the end: for room, a connection, the
                          answer, and whatever is tried again. One that is sent at once has as long for its
@@ -245,12 +262,8 @@ class ProducerConfig:
                          largest message must fit into a batch, which takes 8 bytes more
     max_delay            nsqd's -max-req-timeout: it closes the connection over a longer delay, so that is
                          refused here
-    lookupd_poll_interval, lookupd_poll_jitter, lookupd_timeout, lookupd_auth_secret, lookupd_tls
-                         how nsqlookupd is asked for nsqds: as ConsumerConfig says
-    reconnect_min_delay, reconnect_max_delay  pauses before connecting again double between these, with jitter
     """
 
-    connection: ConnectionConfig = field(default_factory=ConnectionConfig)
     publish_timeout: float = 30.0
     retry_unknown: bool = False
     merge: bool = False
@@ -259,16 +272,9 @@ class ProducerConfig:
     max_message_size: int = 1024 * 1024
     max_batch_size: int = 5 * 1024 * 1024
     max_delay: float = 3600.0
-    lookupd_poll_interval: float = 60.0
-    lookupd_poll_jitter: float = 0.3
-    lookupd_timeout: float = 5.0
-    lookupd_auth_secret: str | None = field(default=None, repr=False)
-    lookupd_tls: TlsConfig | ssl.SSLContext | None = None
-    reconnect_min_delay: float = 0.1
-    reconnect_max_delay: float = 4.0
 
     def __post_init__(self) -> None:
-        _check_types(self)
+        super().__post_init__()
         _check(self, "publish_timeout", 0.001, 3600)
         _check(self, "max_outstanding", 1, 10_000_000)
         _check(self, "max_outstanding_bytes", 1, math.inf)
@@ -280,20 +286,6 @@ class ProducerConfig:
                 f"{self.max_batch_size}: it must be at least {MPUB_OVERHEAD} less"
             )
         _check(self, "max_delay", 0, MAX_DELAY)
-        _check_lookupd(self)
-        _check_reconnect(self)
-
-
-def _check_lookupd(config: ConsumerConfig | ProducerConfig) -> None:
-    _check(config, "lookupd_poll_interval", 0.01, 3600)
-    _check(config, "lookupd_poll_jitter", 0, 1)
-    _check(config, "lookupd_timeout", 0.001, 3600)
-    _check_header(config, "lookupd_auth_secret")
-
-
-def _check_reconnect(config: ConsumerConfig | ProducerConfig) -> None:
-    _check(config, "reconnect_min_delay", 0.001, 3600)
-    _check(config, "reconnect_max_delay", config.reconnect_min_delay, 3600)
 
 
 C = TypeVar("C", ConsumerConfig, ProducerConfig, HttpConfig)

@@ -7,7 +7,7 @@ import logging
 import ssl
 from collections.abc import Callable, Iterable
 
-from nsqgw.config import ConsumerConfig, HttpConfig, ProducerConfig, TlsConfig
+from nsqgw.config import ClientConfig, HttpConfig, TlsConfig
 from nsqgw.connection.reconnect import ReconnectDelay
 from nsqgw.errors import DiscoveryError, HttpError, NSQError
 from nsqgw.http.address import HttpAddress, parse_http_address
@@ -130,9 +130,7 @@ def _hint(error: NSQError) -> str:
     return ""
 
 
-def stream_of(
-    addresses: Iterable[str], config: ConsumerConfig | ProducerConfig, on_fact: OnFact
-) -> TopologyStream:
+def stream_of(addresses: Iterable[str], config: ClientConfig, on_fact: OnFact) -> TopologyStream:
     """A stream with the settings of a consumer or producer; without `addresses` it tells nothing."""
     return TopologyStream(
         addresses,

@@ -10,7 +10,7 @@ import dataclasses
 import socket
 from collections.abc import Awaitable, Callable, Iterable
 
-from nsqgw.config import ConsumerConfig, ProducerConfig
+from nsqgw.config import ClientConfig
 from nsqgw.connection import Connection
 from nsqgw.connection.address_map import AddressMap
 from nsqgw.connection.keep import start_keeping
@@ -31,7 +31,7 @@ _FIRST_SEARCH = 1.0
 def discovery_for(
     question: Question,
     lookupd_addresses: Iterable[str],
-    config: ConsumerConfig | ProducerConfig,
+    config: ClientConfig,
     *,
     on_found: OnFound,
     on_failed: OnFailed,
@@ -63,7 +63,7 @@ class Sources:
         question: Question,
         nsqd_addresses: Iterable[str],
         lookupd_addresses: Iterable[str],
-        config: ConsumerConfig | ProducerConfig,
+        config: ClientConfig,
         serve: Serve,
         on_fact: OnFact,
         *,
