@@ -42,7 +42,8 @@ class ThreadedDaemon(Generic[DaemonT]):
     """A daemon in a thread. `create(tcp_address, http_address)` makes one that will listen there, on a
     loop that `new_loop` makes.
 
-    `stop` ends it as a crash would: what it held is gone. `start` brings it back on the same ports.
+    `stop` ends it; what it held is gone, unless its options name a data path. `start` brings it back on the
+    same ports.
     A context manager: started inside, stopped behind.
     """
 
