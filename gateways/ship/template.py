@@ -64,8 +64,10 @@ class Template:
         """Whether it needs the body."""
         self._strftime = _strftime_utc if utc else _strftime_local
         self._parts = _joined(self._parse())
-        self.is_constant = all(isinstance(part, str) for part in self._parts)
-        """Whether it is the same for every event."""
+        texts = [part for part in self._parts if isinstance(part, str)]
+        self.constant = "".join(texts) if len(texts) == len(self._parts) else None
+        """The text, when it is the same for every event; else None."""
+        self.is_constant = self.constant is not None
 
     def __repr__(self) -> str:
         return f"Template({self.text!r})"

@@ -74,8 +74,8 @@ def test_an_event_has_its_fields_at_hand() -> None:
 
 
 def test_what_a_template_needs_is_known() -> None:
-    assert Template("a%%b").is_constant
-    assert not Template("{topic}").is_constant
+    assert Template("a%%b").constant == "a%b"
+    assert Template("{topic}").constant is None
     assert not Template("{topic}%d").uses_fields
     assert Template("{field:a}").uses_fields
 
