@@ -14,7 +14,7 @@ from importlib.util import find_spec
 
 logger = logging.getLogger(__name__)
 
-EXTRA_PACKAGES = ("click", "orjson", "prometheus_client", "pydantic", "websockets")
+EXTRA_PACKAGES = ("click", "orjson", "prometheus_client", "pydantic", "re2", "websockets")
 
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
