@@ -38,6 +38,9 @@ class Backend(Protocol):
         Nothing may come although `depth` is not 0: what was there is damaged, or cannot be read at present.
         """
 
+    def keep(self, message: Message) -> None:
+        """The message is deferred; see that it outlives a crash, if anything here does."""
+
     def empty(self) -> None:
         """Drop everything."""
 
@@ -88,6 +91,9 @@ class MemoryBackend:
             taken.append(message)
         self._account(-size - len(taken) * MESSAGE_OVERHEAD)
         return taken
+
+    def keep(self, message: Message) -> None:
+        pass
 
     def empty(self) -> None:
         self._account(-self._used)

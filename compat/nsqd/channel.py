@@ -92,6 +92,7 @@ class Channel:
         """A message from the topic that is to wait for `message.deferral` seconds."""
         self.message_count += 1
         self._deferred.put(message, now + message.deferral)
+        self._queue.defer(message)
 
     def add_consumer(self, consumer: Consumer) -> None:
         """A connection subscribed. Its RDY is 0, so nothing is delivered yet."""

@@ -99,6 +99,7 @@ class DataPath:
     def __init__(self, options: NsqdOptions) -> None:
         self.health = Health()
         self._sync_each = options.sync_every == 1
+        self._all_on_disk = options.mem_queue_size == 0
         self._folder = Path(options.data_path)
         self._limits = DiskLimits(options.max_bytes_per_file, options.max_msg_size)
         self._sync = DiskSync(
@@ -146,7 +147,7 @@ class DataPath:
 
     @property
     def answers_wait(self) -> bool:
-        return self._sync_each and self._sync.pending
+        return self._sync_each and (self._all_on_disk or self._sync.pending)
 
     async def synced(self) -> str:
         return await self._sync.synced()

@@ -70,7 +70,6 @@ class DiskQueue:
         self._unsynced: list[int] = []
         self._job: SyncJob | None = None
         self._removing: list[int] = []
-        self._apart: bytes | None = None
         self._creates = False
         self._deleted = False
         self._stored, self._depth, self._read, self._write = self._load()
@@ -128,6 +127,10 @@ class DiskQueue:
         self.empty()
         self._deleted = True
 
+    def keep(self, message: Message) -> None:
+        self._unfinished.keep(message)
+        self._count(1, urgent=False)
+
     def empty(self) -> None:
         """Remove all files; the next message goes into a file with a new number."""
         self.close()
@@ -138,7 +141,7 @@ class DiskQueue:
         self._files.numbers.clear()
         for path in (self._files.meta, self._files.apart):
             path.unlink(missing_ok=True)
-        self._stored, self._apart = FRESH, None
+        self._stored = FRESH
         self._unfinished.clear()
         if self._write.offset:
             self._write = Position(self._write.file + 1, 0)
@@ -159,20 +162,19 @@ class DiskQueue:
         self.operations = 0
         if self._writer is not None and self._writer.written:
             self._unsynced.append(self._writer.take_written())
-        if (stragglers := self._unfinished.stragglers()) is not None:
-            self._apart = b"".join(encode_records(stragglers))
+        apart = self._unfinished.store_apart()
         unread, first = self._unfinished.first() or (0, self._read)
         meta = Meta(self._depth + unread, first, self._write)
-        if meta == self._stored and not self._unsynced and self._apart is None:
+        if meta == self._stored and not self._unsynced and apart is None:
             return None
         fds, self._unsynced = self._unsynced, []
         numbers = self._files.numbers
         self._removing = [number for number in numbers if self._first_file <= number < first.file]
         numbers.difference_update(self._removing)
         self._job = SyncJob(
-            self._files, fds, self._removing, meta.encode(), apart=self._apart, creates=self._creates
+            self._files, fds, self._removing, meta.encode(), apart=apart, creates=self._creates
         )
-        self._creates, self._apart = False, None
+        self._creates = False
         self._stored = meta
         return self._job
 
@@ -182,8 +184,7 @@ class DiskQueue:
             self._stored = None
             self._files.numbers.update(self._removing)
             self._creates = True
-            if self._apart is None:
-                self._apart = self._job.apart
+            self._unfinished.rewrite()
             if self._writer is not None:
                 self._writer.written = True
         self._job = None
@@ -215,7 +216,7 @@ class DiskQueue:
             messages, _ = decode_records(data, 0, len(data), len(data), self._largest)
             if messages:
                 self.put(messages)
-            self._apart = b""
+            self._unfinished.rewrite()
         except FileNotFoundError:
             pass
         except (OSError, DamagedRecord, BackendFailed) as error:

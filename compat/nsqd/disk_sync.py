@@ -100,6 +100,7 @@ class DiskSync:
     async def _run(self) -> None:
         try:
             while self._due:
+                await asyncio.sleep(0)  # what was published just now goes on to the channels first
                 self._due = False
                 await self._round()
         finally:

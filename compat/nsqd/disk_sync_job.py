@@ -9,7 +9,9 @@ import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from compat.nsqd.disk_record import encode_records
 from compat.nsqd.disk_segment import FILE_MODE, SegmentFiles
+from compat.nsqd.unfinished import Apart
 
 
 class SyncLock:
@@ -42,9 +44,8 @@ class SyncJob:
     """What one queue wants on disk: the data in `fds`, which it owns, then `apart`, then `meta`.
 
     `finished` are data files nobody needs any more; they go before the meta file moves on, as in
-    go-diskqueue, so a crash leaves no files that no meta file speaks of. `apart` is the new content of the
-    file for stragglers, None if it stays; when empty the file goes, after all else is done. `creates` says
-    whether a data file is new in its folder.
+    go-diskqueue, so a crash leaves no files that no meta file speaks of. `apart` is what
+    there is to store apart. `creates` says whether a data file is new in its folder.
     """
 
     def __init__(
@@ -54,11 +55,11 @@ class SyncJob:
         finished: Iterable[int],
         meta: bytes,
         *,
-        apart: bytes | None,
+        apart: Apart | None,
         creates: bool,
     ) -> None:
         self.creates = creates
-        self.apart = apart
+        self._apart = apart
         self.lock = SyncLock()
         self._fds = list(fds)
         self._finished = [files.path(number) for number in finished]
@@ -73,11 +74,16 @@ class SyncJob:
 
     def store_meta(self) -> None:
         """Until the meta file is on disk."""
-        if self.apart:
-            store_file(self._apart_path, self.apart, self.lock.replace)
+        apart = self._apart
+        if apart is not None and apart.messages:
+            records = b"".join(encode_records(apart.messages))
+            if apart.replace:
+                store_file(self._apart_path, records, self.lock.replace)
+            else:
+                append_file(self._apart_path, records)
         self.lock.remove(self._finished)
         store_file(self._meta_path, self._meta, self.lock.replace)
-        if self.apart == b"":
+        if apart is not None and not apart.messages:
             self.lock.remove([self._apart_path])
 
     def close(self) -> None:
@@ -99,6 +105,15 @@ def store_file(path: Path, content: bytes, replace: Callable[[Path, Path], objec
     finally:
         with contextlib.suppress(FileNotFoundError):
             temporary.unlink()
+
+
+def append_file(path: Path, content: bytes) -> None:
+    """Until `content` is on disk behind what the file holds; a crash may cut it short."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, FILE_MODE)
+    with open(fd, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(fd)
 
 
 def sync_folder(folder: Path) -> None:

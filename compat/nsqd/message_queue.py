@@ -52,6 +52,11 @@ class MessageQueue:
         """In memory, room or not."""
         self._memory.extend(messages)
 
+    def defer(self, message: Message) -> None:
+        """It waits elsewhere. Where memory is to hold nothing, the backend keeps it from being lost."""
+        if not self._size and self._backend is not None:
+            self._backend.keep(message)
+
     def take(self, count: int, max_bytes: int) -> list[Message]:
         """Up to `count`, no more after `max_bytes` of bodies; none when there is nothing that can be read."""
         memory = self._memory

@@ -5,13 +5,14 @@ position that is stored stays at the first message still in flight or deferred; 
 twice, never none. Who finishes a message pays nothing for it: we ask when the answer is needed.
 
 One message that stays for an hour must not bring back that hour. Stragglers, with many messages read behind
-them, are stored apart, and the position moves on.
+them, are stored apart, and the position moves on; so are deferred messages that were never on disk.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 from compat.nsqd.disk_queue_meta import Position
 from compat.nsqd.disk_record import record_size
@@ -23,14 +24,22 @@ COMPACT_AT = 10_000
 LAG = 1000
 """Messages that may have been read behind one that is not finished before it is a straggler."""
 
-_LAG_PER_STRAGGLER = 4
-"""The same for each straggler there is, since storing them apart stores all of them."""
-
 Find = Callable[[bytes], Message | None]
 
 
 _Read = tuple[int, bytes, int, int]
 """How many were read before, id, and where it stands: file and offset. Bare, as there is one a message."""
+
+
+@dataclass(frozen=True)
+class Apart:
+    """Messages for the file of those stored apart: all that are to be in it, or more for its end.
+
+    Without any the file goes.
+    """
+
+    messages: Sequence[Message]
+    replace: bool
 
 
 class Unfinished:
@@ -44,10 +53,11 @@ class Unfinished:
         self._find = find
         self._reads: deque[_Read] = deque()
         self._latest: dict[bytes, int] = {}
-        self._stragglers: list[bytes] = []
         self._count = 0
-        self._lag = LAG
         self._compact_at = COMPACT_AT
+        self._apart: list[bytes] = []
+        self._next_apart: list[bytes] = []
+        self._rewrite_at = LAG
 
     def add(self, messages: Iterable[Message], position: Position) -> None:
         """The messages were read, one after the other from `position` on."""
@@ -64,8 +74,12 @@ class Unfinished:
         if len(self._reads) >= self._compact_at:
             self._compact()
 
+    def keep(self, message: Message) -> None:
+        """The message stands nowhere on disk."""
+        self._next_apart.append(message.id)
+
     def __bool__(self) -> bool:
-        return bool(self._stragglers) or self.first() is not None
+        return bool(self._apart or self._next_apart) or self.first() is not None
 
     def first(self) -> tuple[int, Position] | None:
         """The first message that is not finished: how many were read from it on, and where it stands."""
@@ -77,26 +91,41 @@ class Unfinished:
             self._reads.popleft()
         return None
 
-    def stragglers(self) -> list[Message] | None:
-        """All messages to be stored apart, none being left to `first`; None when nothing is to be changed."""
+    def store_apart(self) -> Apart | None:
+        """What is to be stored apart now; None when nothing has changed. `first` begins behind stragglers."""
         first = self.first()
-        if first is None or first[0] <= self._lag:
-            if not self._stragglers or any(map(self._find_it, self._stragglers)):
-                return None
-            self._stragglers = []
-            return []
-        found = [message for each in self._stragglers if (message := self._find_it(each)) is not None]
-        found += [message for read in self._reads if (message := self._held(read)) is not None]
-        self.clear()
-        self._stragglers = [message.id for message in found]
-        self._lag = max(LAG, _LAG_PER_STRAGGLER * len(found))
-        return found
+        if first is not None and first[0] > LAG:
+            self._next_apart += [read[1] for read in self._reads if self._held(read) is not None]
+            self._reads.clear()
+            self._latest.clear()
+        new = self._found(self._next_apart)
+        self._next_apart = []
+        if len(self._apart) + len(new) > self._rewrite_at:
+            found = self._found(self._apart) + new
+            self._apart = [message.id for message in found]
+            self._rewrite_at = max(LAG, 2 * len(found))
+            return Apart(found, replace=True)
+        if new:
+            self._apart += [message.id for message in new]
+            return Apart(new, replace=False)
+        if self._apart and not any(map(self._find_it, self._apart)):
+            self._apart = []
+            return Apart((), replace=True)
+        return None
+
+    def rewrite(self) -> None:
+        """What is stored apart could not be written: next time as a whole."""
+        self._rewrite_at = -1
 
     def clear(self) -> None:
         """Forget everything."""
         self._reads.clear()
         self._latest.clear()
-        self._stragglers.clear()
+        self._apart.clear()
+        self._next_apart.clear()
+
+    def _found(self, message_ids: Iterable[bytes]) -> list[Message]:
+        return [message for each in message_ids if (message := self._find_it(each)) is not None]
 
     def _held(self, read: _Read) -> Message | None:
         number, message_id, _, _ = read

@@ -32,7 +32,7 @@ class NumberedLoad:
 
     def run_until_the_end(self, address: str, kill: Callable[[], None]) -> None:
         """Publish and consume at `address` until `kill()` has ended it."""
-        work = [self._publish_singly, self._publish_batches, self._publish_singly, self._consume]
+        work = [self._publish_singly, self._publish_batches, self._publish_deferred, self._consume]
         threads = [threading.Thread(target=self._until_closed, args=(each, address)) for each in work]
         for thread in threads:
             thread.start()
@@ -77,6 +77,13 @@ class NumberedLoad:
             numbers = self._numbers(PIPELINED)
             wire.send(b"MPUB " + self._topic + b"\n" + mpub_body(*map(_body, numbers)))
             self._answered(wire, numbers)
+
+    def _publish_deferred(self, wire: Wire) -> None:
+        while True:
+            (number,) = self._numbers(1)
+            delay = self._choices.choice([b"10", HOUR])
+            wire.send(b"DPUB " + self._topic + b" " + delay + b"\n" + sized(_body(number)))
+            self._answered(wire, [number])
 
     def _answered(self, wire: Wire, numbers: list[int]) -> None:
         frame = wire.frame()

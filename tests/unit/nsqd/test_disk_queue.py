@@ -235,6 +235,46 @@ def test_what_was_stored_apart_goes_when_all_of_it_is_finished(
     queue.close()
 
 
+def test_a_deferred_message_that_is_kept_comes_back_after_a_crash(
+    tmp_path: Path, in_flight: dict[bytes, Message]
+) -> None:
+    queue = open_queue(tmp_path, find=in_flight.get)
+    for body in (b"one", b"two"):
+        deferred = message(body)
+        hold(in_flight, deferred)
+        queue.keep(deferred)
+        sync(queue)
+    apart = tmp_path / "t.diskqueue.unfinished.dat"
+    apart.write_bytes(apart.read_bytes() + record(b"cut short")[:-1])
+    again = open_queue(tmp_path)
+    assert drain(again) == [b"one", b"two"]
+    again.close()
+    in_flight.clear()
+    sync(queue)
+    assert not apart.exists()
+    queue.close()
+
+
+def test_what_is_stored_apart_does_not_grow_with_what_is_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_flight: dict[bytes, Message]
+) -> None:
+    monkeypatch.setattr(unfinished, "LAG", 10)
+    queue = open_queue(tmp_path, find=in_flight.get)
+    apart = tmp_path / "t.diskqueue.unfinished.dat"
+    for number in range(100):
+        deferred = message(b"%02d" % number)
+        hold(in_flight, deferred)
+        queue.keep(deferred)
+        sync(queue)
+        assert apart.stat().st_size <= 11 * 32
+        if number >= 3:
+            in_flight.pop(next(iter(in_flight)))
+    again = open_queue(tmp_path)
+    assert {b"97", b"98", b"99"} <= set(drain(again))
+    again.close()
+    queue.close()
+
+
 @pytest.mark.parametrize("written", [0, 50])
 def test_a_failed_write_leaves_nothing_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: int
