@@ -49,6 +49,14 @@ def _checked_listen_address(text: str) -> str:
     return text if is_path(text) else _checked_address(text)
 
 
+def _checked_topic_or_pattern(text: str) -> str:
+    """A topic, or a pattern of such."""
+    from nsqgw.consumer.topics import split_topics  # for clients; a daemon starts without
+
+    split_topics(text)
+    return text
+
+
 ADDRESS = Parsed("host:port", _checked_address)
 OPTIONAL_ADDRESS = Parsed("host:port", lambda text: text and _checked_address(text))
 LISTEN_ADDRESS = Parsed("host:port or path", _checked_listen_address)
@@ -57,6 +65,7 @@ LOOKUP_ADDRESS = Parsed("host:port or URL", _checked_lookup_address)
 DURATION = Parsed("duration", parse_duration)
 SIZE = Parsed("size", parse_size)
 TOPIC = Parsed("topic", check_topic)
+TOPIC_OR_PATTERN = Parsed("topic", _checked_topic_or_pattern)
 OPTIONAL_TOPIC = Parsed("topic", lambda text: text and check_topic(text))
 CHANNEL = Parsed("channel", check_channel)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from gateways.cli.access import access_options, taken_access
 from gateways.cli.go_flags import GoCommand
 from gateways.cli.options import (
     ADDRESS,
@@ -40,6 +41,7 @@ from nsqgw.service.lifecycle import run
     type=LOOKUP_ADDRESS,
     help="An nsqlookupd; repeatable.",
 )
+@access_options
 @click.option(
     "--listen", type=ADDRESS, default="127.0.0.1:8080", show_default=True, help="Where browsers come."
 )
@@ -94,6 +96,7 @@ def command(**flags: Any) -> int:
     / is a page that shows the streams. A browser gets what is published while it is there; one that does not
     take its messages is closed, so that the others never wait.
     """
+    access = taken_access(flags)
     try:
         gateway = PushGateway(
             PushConfig(
@@ -101,6 +104,7 @@ def command(**flags: Any) -> int:
                 channel=flags["channel"],
                 nsqd_tcp_addresses=flags["nsqds"],
                 lookupd_http_addresses=flags["lookupds"],
+                access=access,
                 listen=flags["listen"],
                 allow_hosts=flags["allow_hosts"],
                 allow_origins=flags["allow_origins"],

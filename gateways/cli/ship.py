@@ -1,13 +1,21 @@
-"""`nsqgw ship`: topics to files and log services."""
+"""`nsqgw ship`: topics to files and log services, by flags or by a config file.
+
+Its subcommands are for looking at a config file, a running gateway and its dead letters.
+"""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 from pydantic import ValidationError
 
+from gateways.cli.access import access_options, taken_access
+from gateways.cli.config_errors import reported
 from gateways.cli.go_flags import GoCommand
 from gateways.cli.options import (
     ADDRESS,
@@ -16,15 +24,25 @@ from gateways.cli.options import (
     LOOKUP_ADDRESS,
     OPTIONAL_ADDRESS,
     SIZE,
-    TOPIC,
+    TOPIC_OR_PATTERN,
     Parsed,
     allow_host_option,
 )
+from gateways.ship.config import ServiceSettings, ShipConfig
+from gateways.ship.config_file import load_config
 from gateways.ship.destination import KNOWN, parse_destination
-from gateways.ship.service import ShipService
-from gateways.ship.settings import ShipSettings
+from gateways.ship.gateway import ShipGateway
+from gateways.ship.settings import NamedSink, ShipSettings
 from nsqgw.service import logs
 from nsqgw.service.lifecycle import run
+
+SUBCOMMANDS = {
+    "validate": (
+        "gateways.cli.ship_validate",
+        "Check a config file, and whether all it names can be reached.",
+    ),
+}
+"""Name -> the module that has it as `command`, and its line in the help."""
 
 DESTINATION = Parsed("destination", parse_destination)
 
@@ -36,10 +54,32 @@ def _setting(flag: str, kind: click.ParamType, text: str) -> Callable[..., Any]:
     return click.option(flag, type=kind, default=shown, show_default=True, help=text)
 
 
-@click.command("ship", cls=GoCommand, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--topic", "topics", type=TOPIC, multiple=True, required=True, help="Topic; repeatable.")
-@click.option("--channel", type=CHANNEL, required=True, help="Channel to consume on.")
-@click.option("--to", type=DESTINATION, required=True, help=f"Where to: {KNOWN}.")
+class ShipCommand(GoCommand):
+    """Runs by flags; a first word without a dash names a subcommand, which is imported only then."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        if args and args[0] in SUBCOMMANDS:
+            word, *rest = args
+            command: click.Command = importlib.import_module(SUBCOMMANDS[word][0]).command
+            return command.make_context(f"{info_name} {word}", rest, parent, **extra)
+        return super().make_context(info_name, args, parent, **extra)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in SUBCOMMANDS.items()])
+
+
+@click.command("ship", cls=ShipCommand, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A TOML file with pipelines, in place of all flags that are about one; SIGHUP reads it again.",
+)
+@click.option("--topic", "topics", type=TOPIC_OR_PATTERN, multiple=True, help="Topic or pattern; repeatable.")
+@click.option("--channel", type=CHANNEL, help="Channel to consume on.")
+@click.option("--to", type=DESTINATION, help=f"Where to: {KNOWN}.")
 @click.option("--nsqd-tcp-address", "nsqds", type=ADDRESS, multiple=True, help="An nsqd; repeatable.")
 @click.option(
     "--lookupd-http-address",
@@ -48,6 +88,7 @@ def _setting(flag: str, kind: click.ParamType, text: str) -> Callable[..., Any]:
     multiple=True,
     help="An nsqlookupd; repeatable.",
 )
+@access_options
 @_setting("--max-in-flight", click.INT, "Messages in hand at once, for each topic.")
 @_setting("--batch-max-messages", click.INT, "Send a batch when it has so many messages,")
 @_setting("--batch-max-bytes", SIZE, "or so many bytes,")
@@ -60,30 +101,69 @@ def _setting(flag: str, kind: click.ParamType, text: str) -> Callable[..., Any]:
 @_setting("--send-timeout", DURATION, "For one try of one batch.")
 @_setting("--connect-timeout", DURATION, "Give up the start when nothing given answers by then.")
 @_setting("--drain-timeout", DURATION, "For stopping in order.")
-@_setting("--admin-address", OPTIONAL_ADDRESS, "For /ping, /ready, /metrics and /config; empty for none.")
+@click.option(
+    "--admin-address",
+    type=OPTIONAL_ADDRESS,
+    default=ServiceSettings.model_fields["admin_address"].default,
+    show_default=True,
+    help="For /ping, /ready, /metrics, /config, /status and /tap; empty for none.",
+)
 @allow_host_option("the admin port")
 @click.option("--log-level", type=click.Choice(logs.LEVELS), default="info", show_default=True)
 @click.option("--log-format", type=click.Choice(logs.FORMATS), default="logfmt", show_default=True)
-def command(
-    nsqds: tuple[str, ...], lookupds: tuple[str, ...], log_level: str, log_format: str, **flags: Any
-) -> int:
-    """Ship TOPICs to a file or a log service, in batches.
+@click.pass_context
+def command(ctx: click.Context, /, config: Path | None, **flags: Any) -> int:
+    """Ship TOPICs to a file or a log service, in batches; or what a config file says, with several pipelines.
 
     A message is finished only when the destination has it; while the destination fails, messages are held and
     tried again, then given back to nsqd. SIGTERM and Ctrl-C send what is in hand before the end.
     """
-    settings = _settings({**flags, "nsqd_tcp_addresses": nsqds, "lookupd_http_addresses": lookupds})
-    logs.configure(log_level, log_format)
+    if config is None:
+        return _run(ShipGateway(_by_flags(flags)))
+    given = {name for name in flags if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE}
+    service = {name: flags[name] for name in given & ServiceSettings.model_fields.keys()}
+    if given - service.keys():
+        flag = next(p.opts[0] for p in ctx.command.params if p.name in given - service.keys())
+        raise click.UsageError(f"{flag} belongs into the file when there is --config")
+
+    def load() -> ShipConfig:
+        return load_config(config, service)
+
+    with reported():
+        return _run(ShipGateway(load(), load))
+
+
+def _run(gateway: ShipGateway) -> int:
+    service = gateway.config.service
+    logs.configure(service.log_level, service.log_format)
     return run(
-        ShipService(settings),
-        admin_address=settings.admin_address,
-        drain_timeout=settings.drain_timeout,
-        allow_hosts=settings.allow_hosts,
+        gateway,
+        admin_address=service.admin_address,
+        drain_timeout=service.drain_timeout,
+        allow_hosts=service.allow_hosts,
     )
 
 
+def _by_flags(flags: dict[str, Any]) -> ShipConfig:
+    """The configuration of one pipeline that the flags stand for."""
+    for name in ("topics", "channel", "to"):
+        if not flags[name]:
+            raise click.UsageError(f"Missing option '--{name.removesuffix('s')}'.")
+    service = {name: flags[name] for name in ServiceSettings.model_fields if name in flags}
+    settings = {
+        name: value
+        for name, value in flags.items()
+        if name not in service or name in ShipSettings.model_fields
+    }
+    settings["sinks"] = (NamedSink(to=settings.pop("to")),)
+    settings["nsqd_tcp_addresses"] = settings.pop("nsqds")
+    settings["lookupd_http_addresses"] = settings.pop("lookupds")
+    settings["access"] = taken_access(settings)
+    return ShipConfig((_settings(settings),), ServiceSettings.model_validate(service))
+
+
 def _settings(values: dict[str, Any]) -> ShipSettings:
-    """The settings that the flags stand for; a bad value is a usage error naming the flag and the value."""
+    """The pipeline that the flags stand for; a bad value is a usage error naming the flag and the value."""
     try:
         return ShipSettings.model_validate(values)
     except ValidationError as error:

@@ -26,9 +26,9 @@ from gateways.push.config import PushConfig
 from gateways.push.gateway import PushGateway
 from gateways.push.limits import Limits
 from gateways.push.routes import static_pages
-from gateways.ship.destination import FileSettings
 from gateways.ship.service import ShipService
-from gateways.ship.settings import ShipSettings
+from gateways.ship.settings import NamedSink, ShipSettings
+from gateways.ship.sinks.file import FileSettings
 from nsqgw import Producer
 from nsqgw.errors import NSQError
 
@@ -178,10 +178,9 @@ class Demo:
             ShipSettings(
                 topics=TOPICS,
                 channel=CHANNEL,
-                to=FileSettings(path=str(self.file)),
+                sinks=(NamedSink(to=FileSettings(path=str(self.file))),),
                 lookupd_http_addresses=lookupds,
                 batch_max_age=_INPUT_INTERVAL,
-                admin_address="",  # the demo has one for all
             )
         )
         push = PushGateway(

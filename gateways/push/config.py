@@ -8,6 +8,7 @@ import secrets
 import socket
 from dataclasses import asdict, dataclass, field
 
+from gateways.access import NsqAccess
 from gateways.push.limits import Limits
 from nsqgw.errors import ConfigError
 from nsqgw.lookup.client import lookup_address
@@ -25,6 +26,7 @@ class PushConfig:
     topics             what browsers may ask for, each under /stream/<topic>
     listen             host:port for browsers
     nsqd_tcp_addresses, lookupd_http_addresses  where the messages come from, one of them at least
+    access             TLS and secrets towards them
     channel            None for an ephemeral one of this process, so that every gateway gets every message
     allow_hosts        its names for browsers, beside those of `AllowedHosts` and the hosts of `allow_origins`
     allow_origins      pages of other hosts that may connect, as in `OriginPolicy`
@@ -37,6 +39,7 @@ class PushConfig:
     listen: str = "127.0.0.1:8080"
     nsqd_tcp_addresses: tuple[str, ...] = ()
     lookupd_http_addresses: tuple[str, ...] = ()
+    access: NsqAccess = field(default_factory=NsqAccess)
     channel: str | None = None
     allow_hosts: tuple[str, ...] = ()
     allow_origins: tuple[str, ...] = ()
@@ -63,7 +66,7 @@ class PushConfig:
     def shown(self) -> dict[str, object]:
         """All settings, for people to read, without the passwords in URLs."""
         lookupds = tuple(str(lookup_address(address)) for address in self.lookupd_http_addresses)
-        return {**asdict(self), "lookupd_http_addresses": lookupds}
+        return {**asdict(self), "lookupd_http_addresses": lookupds, "access": self.access.shown()}
 
 
 def process_channel() -> str:

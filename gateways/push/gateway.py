@@ -151,4 +151,5 @@ class PushGateway:
             lookupd_http_addresses=self._config.lookupd_http_addresses,
             on_fact=self._reach.note,
             max_in_flight=self._config.max_in_flight,
+            **self._config.access.options(),
         )

@@ -1,6 +1,7 @@
 """The life of a service: start, work until a signal, drain within a deadline, exit code.
 
-SIGINT and SIGTERM begin the drain, a second one ends it at once. Every gateway and daemon of the command
+SIGINT and SIGTERM begin the drain, a second one ends it at once; SIGHUP renews the settings of a service that
+can do so. systemd is told of all that (see service.systemd). Every gateway and daemon of the command
 line runs through `run`; a program with a loop of its own awaits `serve`. Logging is configured elsewhere
 (service.logs).
 """
@@ -13,12 +14,13 @@ import enum
 import logging
 import signal
 import sys
-from collections.abc import Coroutine, Iterable, Iterator
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from nsqgw.deadline import within
 from nsqgw.errors import DeadlineExceeded, NSQError
 from nsqgw.service.hosts import AllowedHosts
+from nsqgw.service.systemd import Supervisor
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
@@ -69,6 +71,17 @@ class EndingService(Service, Protocol):
         """Return when the work is over; raise NSQError when it cannot go on."""
 
 
+@runtime_checkable
+class ReloadingService(Service, Protocol):
+    """A service that can renew its settings while it runs."""
+
+    async def reload(self) -> None:
+        """Put renewed settings in force; raise NSQError, with the old ones in force, when that cannot be.
+
+        Cancelled when the service is to stop.
+        """
+
+
 class _Phase(enum.Enum):
     STARTING = "starting"
     RUNNING = "running"
@@ -108,11 +121,15 @@ class _Life:
         self._stop = asyncio.Event()
         self._force = asyncio.Event()
         self._forced_by = 0
+        self._reload: asyncio.Task[None] | None = None
+        self._reload_again = False
+        self._supervisor = Supervisor()
 
     async def live(self, admin_address: str | None, allow_hosts: Iterable[str]) -> int:
         code = EXIT_OK
         admin: AdminPort | None = None
-        with _signals_sent_to(self._signalled):
+        reloads = isinstance(self._service, ReloadingService)
+        with _signals_sent_to(self._signalled, (*_SIGNALS, *([signal.SIGHUP] if reloads else []))):
             try:
                 if admin_address:
                     hosts = AllowedHosts(admin_address, allow_hosts)
@@ -121,7 +138,9 @@ class _Life:
             except (NSQError, OSError) as error:
                 code = self._fail(error)
             finally:
+                await self._end_reload()
                 code = await self._drain() or code
+                await self._supervisor.close()
                 if admin is not None:
                     with contextlib.suppress(asyncio.TimeoutError):
                         await within(ADMIN_TIMEOUT, admin.close())
@@ -140,6 +159,7 @@ class _Life:
             return
         self._phase = _Phase.RUNNING
         logger.info("%s started", self._service.name)
+        self._supervisor.ready(self._service.ready)
         if isinstance(self._service, EndingService):
             await self._until_signal(self._service.wait_closed())
         else:
@@ -164,6 +184,7 @@ class _Life:
         """Stop the service: 0 when it stopped in time, else the exit code to end with."""
         was_running = self._phase is _Phase.RUNNING
         self._phase = _Phase.DRAINING
+        self._supervisor.stopping()
         task = asyncio.create_task(self._service.stop())
         forced = asyncio.create_task(self._force.wait())
         done, _ = await asyncio.wait(
@@ -185,6 +206,9 @@ class _Life:
         raise error
 
     def _signalled(self, number: signal.Signals) -> None:
+        if number is signal.SIGHUP:
+            self._begin_reload()
+            return
         if not self._stop.is_set():
             logger.info(
                 "%s: %s, draining for at most %gs", self._service.name, number.name, self._drain_timeout
@@ -194,6 +218,35 @@ class _Life:
         logger.warning("%s: %s again, not waiting any longer", self._service.name, number.name)
         self._forced_by = number
         self._force.set()
+
+    def _begin_reload(self) -> None:
+        """One reload at a time; a signal that comes during one asks for another after it."""
+        if self._phase is not _Phase.RUNNING or self._stop.is_set():
+            logger.warning("%s: SIGHUP while %s is without effect", self._service.name, self._phase.value)
+        elif self._reload is not None and not self._reload.done():
+            self._reload_again = True
+        else:
+            self._reload = asyncio.create_task(self._renew())
+
+    async def _renew(self) -> None:
+        assert isinstance(self._service, ReloadingService)
+        self._reload_again = True
+        while self._reload_again:
+            self._reload_again = False
+            self._supervisor.reloading()
+            try:
+                await self._service.reload()
+            except (NSQError, OSError) as error:
+                logger.error("%s: the old settings stay in force: %s", self._service.name, error)
+            except Exception:  # a mistake of ours: what runs goes on
+                logger.exception("%s: the reload failed", self._service.name)
+            else:
+                logger.info("%s reloaded", self._service.name)
+            self._supervisor.reloaded()
+
+    async def _end_reload(self) -> None:
+        if self._reload is not None:
+            await _cancel(self._reload)
 
     def _fail(self, error: Exception) -> int:
         text = " ".join(str(error).split()) or type(error).__name__
@@ -212,16 +265,16 @@ def _open_admin_port(address: str, hosts: AllowedHosts, service: Service, ready:
 
 
 @contextlib.contextmanager
-def _signals_sent_to(handler: Any) -> Iterator[None]:
-    """Send SIGINT and SIGTERM to `handler` inside the loop; put back what was there before."""
+def _signals_sent_to(handler: Any, numbers: Sequence[signal.Signals]) -> Iterator[None]:
+    """Send these signals to `handler` inside the loop; put back what was there before."""
     loop = asyncio.get_running_loop()
-    before = {number: signal.getsignal(number) for number in _SIGNALS}
-    for number in _SIGNALS:
+    before = {number: signal.getsignal(number) for number in numbers}
+    for number in numbers:
         loop.add_signal_handler(number, handler, number)
     try:
         yield
     finally:
-        for number in _SIGNALS:
+        for number in numbers:
             loop.remove_signal_handler(number)
             signal.signal(number, before[number])
 

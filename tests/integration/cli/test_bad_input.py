@@ -25,7 +25,7 @@ USAGE = [
     (["shop"], "nsqgw: No such command 'shop'. (see nsqgw --help)"),
     (["ship"], f"nsqgw ship: Missing option '--topic'. {SEE}"),
     ([*SHIP, *NSQD], f"nsqgw ship: Missing option '--to'. {SEE}"),
-    ([*SHIP, "extra"], f"nsqgw ship: Missing option '--to'. {SEE}"),
+    ([*SHIP, "extra"], f"nsqgw ship: Got unexpected extra argument (extra) {SEE}"),
     (
         [*SHIP, *NSQD, "--to", "s3:bucket"],
         "nsqgw ship: Invalid value for '--to': destination 's3:bucket' is not known: it must be one of "

@@ -7,9 +7,9 @@ from typing import Any
 
 from prometheus_client import generate_latest
 
-from gateways.ship.destination import FileSettings
 from gateways.ship.service import ShipService
-from gateways.ship.settings import ShipSettings
+from gateways.ship.settings import NamedSink, ShipSettings
+from gateways.ship.sinks.file import FileSettings
 from harness.polling import eventually_async
 from harness.scripted import ScriptedNsqd, error
 from nsqgw.service.admin import service_registry
@@ -17,10 +17,10 @@ from nsqgw.service.admin import service_registry
 
 def ship(fake: ScriptedNsqd, folder: Path, **settings: Any) -> ShipService:
     """Topic `events` of `fake` to a file."""
-    to = FileSettings(path=str(folder / "out"))
+    sinks = (NamedSink(to=FileSettings(path=str(folder / "out"))),)
     nsqds = (fake.address,)
     return ShipService(
-        ShipSettings(topics=("events",), channel="archive", to=to, nsqd_tcp_addresses=nsqds, **settings)
+        ShipSettings(topics=("events",), channel="archive", sinks=sinks, nsqd_tcp_addresses=nsqds, **settings)
     )
 
 

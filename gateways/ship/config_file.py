@@ -1,0 +1,268 @@
+"""A config file read into a ShipConfig: TOML, then the environment, then the models; all problems at once.
+
+[nsq]                    nsqds, nsqlookupds, TLS and secrets, for all pipelines
+[service]                admin port, logs, time-outs
+[[pipeline]]             topics on a channel to sinks; batch.* and retry.* stand for batch_* and retry_*
+[sink.NAME]              one sink: its type, what the type needs, and `required`
+[[test]]                 for `nsqgw ship test`
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path as FilePath
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from gateways.ship.config import ServiceSettings, ShipConfig
+from gateways.ship.destination import SinkSettings
+from gateways.ship.environment import interpolated
+from gateways.ship.nsq import NsqSettings
+from gateways.ship.problems import BadConfigFile, Problem, problems_of, told, unknown_key
+from gateways.ship.settings import NamedSink, ShipSettings
+from gateways.ship.toml_lines import KeyLines, Path
+from nsqgw.errors import ConfigError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+TABLES = ("nsq", "service", "pipeline", "sink", "test")
+
+GROUPS = ("batch", "retry")
+"""Tables inside a pipeline whose keys stand for settings that begin with their name."""
+
+NOT_IN_PIPELINE = frozenset(
+    {"access", "nsqd_tcp_addresses", "lookupd_http_addresses", "connect_timeout", "drain_timeout"}
+)
+"""Settings of a pipeline that come from [nsq] and [service]."""
+
+_STAND_INS: dict[str, Any] = {
+    "lookupd_http_addresses": ("127.0.0.1:4161",),
+    "sinks": [{"to": {"type": "stdout"}}],
+}
+"""For what has problems of its own, so that those of the pipeline are told beside them."""
+
+_SINK: TypeAdapter[Any] = TypeAdapter(SinkSettings)
+_POSITION = re.compile(r" \(at line (\d+), column (\d+)\)$")
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def load_config(
+    path: FilePath, service: Mapping[str, Any] | None = None, environ: Mapping[str, str] = os.environ
+) -> ShipConfig:
+    """The configuration in the file at `path`; `service` has precedence over its table of that name.
+
+    Raises BadConfigFile with all that is wrong.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8")
+        document = tomllib.loads(text)
+    except OSError as error:
+        raise BadConfigFile([f"{path}: cannot be read: {error.strerror}"]) from error
+    except UnicodeDecodeError as error:
+        raise BadConfigFile([f"{path}: is not UTF-8 at byte {error.start}"]) from error
+    except tomllib.TOMLDecodeError as error:
+        raise BadConfigFile([_syntax_error(path, text, str(error))]) from error
+    reader = _Reader(document, environ)
+    config = reader.config(service or {})
+    if config is None:
+        lines = KeyLines(text)
+        problems = sorted(dict.fromkeys(reader.problems), key=lambda each: lines.line(each.path))
+        raise BadConfigFile([told(each, f"{path}:{lines.line(each.path)}", document) for each in problems])
+    return config
+
+
+def _syntax_error(path: FilePath, text: str, message: str) -> str:
+    position = _POSITION.search(message)
+    if position is None:
+        return f"{path}:{len(text.splitlines()) or 1}: is no TOML: {message}"
+    return f"{path}:{position[1]}: is no TOML in column {position[2]}: {message[: position.start()]}"
+
+
+class _Reader:
+    """One reading of one document; `problems` are gathered on the way."""
+
+    def __init__(self, document: dict[str, Any], environ: Mapping[str, str]) -> None:
+        self.problems: list[Problem] = []
+        self._environ = environ
+        self._document: dict[str, Any] = self._filled_in(document, ())
+
+    def config(self, service: Mapping[str, Any]) -> ShipConfig | None:
+        """The configuration, None when there are problems."""
+        document = self._document
+        self.problems += [unknown_key((key,), TABLES) for key in document.keys() - set(TABLES)]
+        given = {**self._table("service"), **service}
+        settings = self._model(ServiceSettings, given, ("service",))
+        nsq = self._model(NsqSettings, self._table("nsq"), ("nsq",))
+        sinks = self._sinks()
+        common = self._common(nsq, settings) if nsq is not None and settings is not None else None
+        pipelines = [
+            self._pipeline(index, table, sinks, common) for index, table in enumerate(self._pipelines())
+        ]
+        self._check_names(pipelines)
+        if self.problems or settings is None:
+            return None
+        return ShipConfig(tuple(each for each in pipelines if each is not None), settings)
+
+    # -- tables
+
+    def _table(self, name: str) -> dict[str, Any]:
+        table = self._document.get(name, {})
+        if isinstance(table, dict):
+            return table
+        self.problems.append(Problem((name,), f"must be a table: write [{name}]"))
+        return {}
+
+    def _pipelines(self) -> list[dict[str, Any]]:
+        tables = self._document.get("pipeline", [])
+        if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+            self.problems.append(Problem(("pipeline",), "must be an array of tables: write [[pipeline]]"))
+            return []
+        if not tables:
+            self.problems.append(Problem((), "has no pipeline: add a [[pipeline]] with topics and sinks"))
+        return tables
+
+    def _common(self, nsq: NsqSettings, service: ServiceSettings) -> dict[str, Any] | None:
+        """What all pipelines have of [nsq] and [service]."""
+        if not nsq.nsqd_tcp_addresses and not nsq.lookupd_http_addresses:
+            text = "names no source: set nsqd_tcp_addresses or lookupd_http_addresses"
+            self.problems.append(Problem(("nsq",), text))
+            return None
+        try:
+            access = nsq.access()
+        except ConfigError as error:
+            self.problems.append(Problem(("nsq", "tls"), str(error)))
+            return None
+        return {
+            "nsqd_tcp_addresses": nsq.nsqd_tcp_addresses,
+            "lookupd_http_addresses": nsq.lookupd_http_addresses,
+            "access": access,
+            "connect_timeout": service.connect_timeout,
+            "drain_timeout": service.drain_timeout,
+        }
+
+    def _sinks(self) -> dict[str, NamedSink | None]:
+        """Each by its name; None for those with problems, which are told already."""
+        return {name: self._sink(name, table) for name, table in self._table("sink").items()}
+
+    def _sink(self, name: str, table: Any) -> NamedSink | None:
+        path = ("sink", name)
+        if not isinstance(table, dict):
+            self.problems.append(Problem(path, f"must be a table: write [sink.{name}]"))
+            return None
+        settings = {key: value for key, value in table.items() if key != "required"}
+        try:
+            to = _SINK.validate_python(settings)
+        except ValidationError as error:
+            self.problems += problems_of(error, path, settings, sink_keys(str(settings.get("type"))))
+            return None
+        return self._model(NamedSink, {"name": name, "to": to, "required": table.get("required", True)}, path)
+
+    def _pipeline(
+        self,
+        index: int,
+        table: dict[str, Any],
+        sinks: Mapping[str, NamedSink | None],
+        common: Mapping[str, Any] | None,
+    ) -> ShipSettings | None:
+        path = ("pipeline", index)
+        values, written = self._flattened(path, table)
+        chosen = self._chosen(path, values.get("sinks", ()), sinks)
+        try:
+            return ShipSettings.model_validate(
+                {**values, **(common or _STAND_INS), "sinks": chosen or _STAND_INS["sinks"]}
+            )
+        except ValidationError as error:
+            for problem in problems_of(error, (), values, ()):
+                key = written.get(str(problem.path[0]), problem.path[:1]) if problem.path else ()
+                self.problems.append(Problem((*path, *key, *problem.path[1:]), problem.text))
+            return None
+
+    def _flattened(self, path: Path, table: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Path]]:
+        """The settings by their names in the model, and where each is written in the table."""
+        values: dict[str, Any] = {}
+        written: dict[str, Path] = {}
+        for key, value in table.items():
+            inner = value if key in GROUPS and isinstance(value, dict) else None
+            for name, each, where in (
+                [(key, value, (key,))]
+                if inner is None
+                else [(f"{key}_{part}", each, (key, part)) for part, each in inner.items()]
+            ):
+                if name in pipeline_keys() and (inner is not None or not name.startswith(GROUPS)):
+                    values[name], written[name] = each, where
+                else:
+                    self.problems.append(unknown_key((*path, *where), _keys_beside(where)))
+        return values, written
+
+    def _chosen(
+        self, path: Path, names: Any, sinks: Mapping[str, NamedSink | None]
+    ) -> list[NamedSink] | None:
+        """The sinks that a pipeline names; None when one of them cannot be used."""
+        if not isinstance(names, list | tuple) or not names:
+            self.problems.append(Problem((*path, "sinks"), 'must name sinks, such as ["archive"]'))
+            return None
+        unknown = [name for name in names if not isinstance(name, str) or name not in sinks]
+        for name in unknown:
+            known = ", ".join(sinks) or "none"
+            text = f"there is no [sink.{name}]; there are {known}"
+            self.problems.append(Problem((*path, "sinks"), text))
+        chosen = [sinks[name] for name in dict.fromkeys(names) if name not in unknown]
+        return None if unknown or None in chosen else [sink for sink in chosen if sink is not None]
+
+    def _check_names(self, pipelines: list[ShipSettings | None]) -> None:
+        names = [pipeline and pipeline.name for pipeline in pipelines]
+        for index, name in enumerate(names):
+            if name is not None and name in names[:index]:
+                text = f"another pipeline is called {name}, too: give each a name of its own"
+                self.problems.append(Problem(("pipeline", index, "name"), text))
+
+    # -- values
+
+    def _model(self, model: type[M], table: dict[str, Any], path: Path) -> M | None:
+        try:
+            return model.model_validate(table)
+        except ValidationError as error:
+            self.problems += problems_of(error, path, table, model.model_fields)
+            return None
+
+    def _filled_in(self, value: Any, path: Path) -> Any:
+        """The same with the environment's values."""
+        if isinstance(value, dict):
+            return {key: self._filled_in(each, (*path, key)) for key, each in value.items()}
+        if isinstance(value, list):
+            return [self._filled_in(each, (*path, index)) for index, each in enumerate(value)]
+        if not isinstance(value, str):
+            return value
+        try:
+            return interpolated(value, self._environ)
+        except ConfigError as error:
+            self.problems.append(Problem(path, str(error)))
+            return value
+
+
+def pipeline_keys() -> set[str]:
+    """The settings of the model that a [[pipeline]] may have."""
+    return set(ShipSettings.model_fields) - NOT_IN_PIPELINE
+
+
+def sink_keys(kind: str) -> list[str]:
+    """The keys of a [sink.NAME] of this type; none for a type there is none of."""
+    schema = _SINK.json_schema()
+    name = schema["discriminator"]["mapping"].get(kind, "").rpartition("/")[2]
+    return ["required", *schema["$defs"][name]["properties"]] if name else []
+
+
+def _keys_beside(where: Path) -> set[str]:
+    """What could be written in place of the last key of `where`, inside a pipeline."""
+    if len(where) == 2:
+        start = f"{where[0]}_"
+        return {name.removeprefix(start) for name in pipeline_keys() if name.startswith(start)}
+    return {name for name in pipeline_keys() if not name.startswith(GROUPS)} | set(GROUPS)

@@ -1,0 +1,147 @@
+"""The log gateway as people run it: several pipelines, each a ShipService, and their configuration renewed.
+
+A reload stops the pipelines that changed (what they hold is delivered or given back), starts what takes
+their place, and leaves the others alone. When that fails, the old configuration is put back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from gateways.ship.config import ShipConfig
+from gateways.ship.service import ShipService
+from gateways.ship.settings import ShipSettings
+from nsqgw.errors import NSQError
+
+if TYPE_CHECKING:
+    from prometheus_client import Metric
+
+logger = logging.getLogger(__name__)
+
+
+class ShipGateway:
+    """Runs the pipelines of a configuration; see `nsqgw.service.lifecycle.Service` for its life.
+
+    `load` reads the configuration anew for `reload`; it raises NSQError when that cannot be used.
+    """
+
+    name = "nsqgw ship"
+
+    def __init__(self, config: ShipConfig, load: Callable[[], ShipConfig] | None = None) -> None:
+        self.config = config
+        self.reloads = {"done": 0, "failed": 0}
+        self._load = load
+        self._running: dict[str, tuple[ShipSettings, ShipService]] = {}
+        self._changed = asyncio.Event()
+        self._reloading = asyncio.Lock()
+
+    @property
+    def pipelines(self) -> tuple[tuple[ShipSettings, ShipService], ...]:
+        """What runs now, with its settings."""
+        return tuple(self._running.values())
+
+    async def start(self) -> None:
+        """Start every pipeline. Raises what the first one that fails does."""
+        await asyncio.gather(*(self._start(settings) for settings in self.config.pipelines))
+
+    async def wait_closed(self) -> None:
+        """Until a pipeline cannot go on; raises why (SinkGone)."""
+        while True:
+            self._changed.clear()
+            started = [service for _, service in self.pipelines if service.pipeline is not None]
+            ends = [asyncio.create_task(service.wait_closed()) for service in started]
+            changed = asyncio.create_task(self._changed.wait())
+            try:
+                done, _ = await asyncio.wait([*ends, changed], return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for task in (*ends, changed):
+                    task.cancel()
+                await asyncio.gather(*ends, changed, return_exceptions=True)
+            for task in done:
+                task.result()
+            if changed not in done:
+                return
+
+    async def stop(self) -> None:
+        """Stop all pipelines, side by side: each has the whole drain for itself."""
+        await asyncio.gather(*(service.stop() for _, service in self.pipelines))
+
+    async def reload(self) -> None:
+        """Read the configuration anew and put it in force.
+
+        Raises NSQError, with the old one in force, when it cannot be read or a pipeline of it does not start.
+        """
+        async with self._reloading:
+            try:
+                await self._reload()
+            except BaseException:
+                self.reloads["failed"] += 1
+                raise
+            self.reloads["done"] += 1
+
+    def ready(self) -> str | None:
+        """Not ready while one of the pipelines is not; names it when there are several."""
+        if not self._running:
+            return "starting"
+        troubles = {settings.name: service.ready() for settings, service in self.pipelines}
+        told = [
+            trouble if len(troubles) == 1 else f"pipeline {name}: {trouble}"
+            for name, trouble in troubles.items()
+            if trouble is not None
+        ]
+        return "; ".join(told) or None
+
+    def metrics(self) -> Iterable[Metric]:
+        """The figures of all pipelines."""
+        for _, service in self.pipelines:
+            yield from service.metrics()
+
+    def settings(self) -> dict[str, object]:
+        """What is in force."""
+        return self.config.shown()
+
+    # -- one pipeline
+
+    async def _start(self, settings: ShipSettings) -> None:
+        service = ShipService(settings)
+        self._running[settings.name] = settings, service  # before its start: a failed one is stopped, too
+        await service.start()
+        self._changed.set()
+
+    async def _stop(self, name: str) -> None:
+        settings, service = self._running.pop(name)
+        self._changed.set()
+        await service.stop()
+        logger.info("pipeline %s stopped", settings.name)
+
+    # -- the configuration
+
+    async def _reload(self) -> None:
+        if self._load is None:
+            logger.info("there is no configuration file to read again; flags are in force until the end")
+            return
+        before, config = self.config, await asyncio.to_thread(self._load)
+        try:
+            await self._apply(config)
+        except NSQError as error:
+            logger.warning("going back to the old configuration: %s", error)
+            await self._apply(before)
+            raise
+        self.config = config
+        if config.service != before.service:
+            logger.warning("what changed in [service] takes effect at the next start")
+
+    async def _apply(self, config: ShipConfig) -> None:
+        """Make what runs equal to `config`: first make room, then start."""
+        wanted = {settings.name: settings for settings in config.pipelines}
+        running = {settings.name: settings for settings, _ in self.pipelines}
+        leaving = [name for name, settings in running.items() if wanted.get(name) != settings]
+        await asyncio.gather(*(self._stop(name) for name in leaving))
+        coming = [settings for name, settings in wanted.items() if name not in self._running]
+        for settings in coming:
+            await self._start(settings)
+        kept = len(wanted) - len(coming)
+        logger.info("pipelines: %d kept, %d stopped, %d started", kept, len(leaving), len(coming))
