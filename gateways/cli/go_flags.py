@@ -180,7 +180,7 @@ def _load_config(ctx: click.Context, _param: click.Parameter, path: str | None) 
             settings = tomllib.load(file)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise click.ClickException(f"failed to load config file {path}: {reason}") from error
+        raise ConfigError(f"failed to load config file {path}: {reason}") from error
     known = {parameter.name for parameter in ctx.command.params}
     for key in settings.keys() - known:
         click.echo(f"warning: {path}: {key!r} is no setting of {ctx.info_name} and has no effect", err=True)
