@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from gateways.pipeline.sink import Fate
 from nsqgw.message import Message
 
 
@@ -22,6 +21,14 @@ class BatchLimits:
     max_messages: int = 500
     max_bytes: int = 5_000_000
     max_age: float = 1.0
+
+    def within(self, max_events: int, max_bytes: int) -> BatchLimits:
+        """Not above these; 0 is no limit."""
+        return BatchLimits(
+            min(self.max_messages, max_events or self.max_messages),
+            min(self.max_bytes, max_bytes or self.max_bytes),
+            self.max_age,
+        )
 
 
 class Batch:
@@ -42,29 +49,37 @@ class Batch:
     def __len__(self) -> int:
         return len(self.messages)
 
-    def divide(self, fates: Sequence[Fate]) -> tuple[list[Message], Batch | None]:
-        """The confirmed messages, and a batch of the others if there are any.
-
-        `fates` stands in the order of the batch. ValueError when it is of another length: then nothing may be
-        concluded from it.
-        """
-        confirmed: list[Message] = []
-        rest = Batch(self.born)
-        for message, event, fate in zip(self.messages, self.events, fates, strict=True):
-            if fate is Fate.CONFIRMED:
-                confirmed.append(message)
-            else:
-                rest.messages.append(message)
-                rest.events.append(event)
-        if not rest.messages:
-            return confirmed, None
+    def pick(self, indices: Iterable[int]) -> Batch:
+        """A batch of these events."""
+        part = Batch(self.born)
+        for index in indices:
+            part.messages.append(self.messages[index])
+            part.events.append(self.events[index])
         framing = (self.size - sum(map(len, self.events))) // len(self.events)
-        rest.size = sum(map(len, rest.events)) + framing * len(rest.events)
-        return confirmed, rest
+        part.size = sum(map(len, part.events)) + framing * len(part.events)
+        return part
+
+    def halves(self) -> tuple[Batch, Batch]:
+        """The first half and the other one; of two events at least."""
+        middle = len(self.messages) // 2
+        return self.pick(range(middle)), self.pick(range(middle, len(self.messages)))
+
+    @staticmethod
+    def joined(parts: Sequence[Batch]) -> Batch:
+        """One batch of several, in their order."""
+        whole = Batch(min(part.born for part in parts))
+        for part in parts:
+            whole.messages += part.messages
+            whole.events += part.events
+            whole.size += part.size
+        return whole
 
 
 class Batcher:
-    """The open batch. `encode` and `event_overhead` are the sink's, so sizes are what really travels."""
+    """The open batch. `encode` and `event_overhead` are the sink's, so sizes are what really travels.
+
+    `max_bytes` may be lowered while it runs, for a far side that turned out to take less.
+    """
 
     def __init__(
         self, limits: BatchLimits, encode: Callable[[Message], bytes], event_overhead: int = 0
@@ -73,6 +88,7 @@ class Batcher:
         self._encode = encode
         self._event_overhead = event_overhead
         self._open = Batch(0.0)
+        self.max_bytes = limits.max_bytes
 
     @property
     def open(self) -> Batch | None:
@@ -84,15 +100,42 @@ class Batcher:
         """When the open batch has reached its age."""
         return self._open.born + self._limits.max_age if self._open.messages else None
 
-    def add(self, messages: Iterable[Message], now: float) -> list[Batch]:
-        """Take messages in; the batches that became full by them."""
-        full: list[Batch] = []
-        limits = self._limits
+    def add(
+        self, messages: Sequence[Message], now: float, views: Sequence[Message] | None = None
+    ) -> list[Batch]:
+        """Take messages in; the batches that became full by them.
+
+        `views` are the same messages as transforms have made them: those are encoded, and the messages
+        themselves answered.
+        """
+        events = [*map(self._encode, messages if views is None else views)]
+        size = sum(map(len, events)) + self._event_overhead * len(events)
         batch = self._open
-        for message in messages:
-            event = self._encode(message)
+        if (
+            batch.size + size < self.max_bytes
+            and len(batch.messages) + len(events) < self._limits.max_messages
+        ):
+            if not batch.messages:
+                batch.born = now
+            batch.messages += messages
+            batch.events += events
+            batch.size += size
+            return []
+        return self._add_one_by_one(messages, events, now)
+
+    def cut(self) -> Batch | None:
+        """Close the open batch, whatever its size; None when it is empty."""
+        batch = self.open
+        self._open = Batch(0.0)
+        return batch
+
+    def _add_one_by_one(self, messages: Sequence[Message], events: list[bytes], now: float) -> list[Batch]:
+        full: list[Batch] = []
+        batch = self._open
+        max_messages, max_bytes = self._limits.max_messages, self.max_bytes
+        for message, event in zip(messages, events, strict=True):
             size = len(event) + self._event_overhead
-            if batch.messages and batch.size + size > limits.max_bytes:
+            if batch.messages and batch.size + size > max_bytes:
                 full.append(batch)
                 batch = Batch(now)
             if not batch.messages:
@@ -100,14 +143,8 @@ class Batcher:
             batch.messages.append(message)
             batch.events.append(event)
             batch.size += size
-            if len(batch.messages) >= limits.max_messages or batch.size >= limits.max_bytes:
+            if len(batch.messages) >= max_messages or batch.size >= max_bytes:
                 full.append(batch)
                 batch = Batch(now)
         self._open = batch
         return full
-
-    def cut(self) -> Batch | None:
-        """Close the open batch, whatever its size; None when it is empty."""
-        batch = self.open
-        self._open = Batch(0.0)
-        return batch

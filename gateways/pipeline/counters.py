@@ -8,21 +8,26 @@ from dataclasses import dataclass, field
 Stream = tuple[str, str]
 """Topic and channel."""
 
-REQUEUE_REASONS = ("budget", "drain")
-"""Why messages are given back: the sink failed for too long, or the gateway stops."""
+REQUEUE_REASONS = ("budget", "drain", "age", "rejected")
+"""Why messages are given back: a sink failed for too long, the gateway stops, nsqd's hard limit for holding a
+message comes near, or a sink refused an event and there is no place for dead letters."""
+
+DROP_REASONS = ("full", "failed", "rejected", "drain")
+"""Why a best-effort sink did not get an event: it was behind, failed for too long, refused it, or had no time
+left at the stop."""
 
 
 @dataclass(slots=True)
 class Counters:
-    """Totals since the start.
+    """Totals since the start, by topic and channel.
 
     received, received_bytes  messages taken in, and their bodies
     finished                  messages whose FIN was sent; nsqd may refuse it yet, see `late`
     requeued                  messages given back, by stream and one of REQUEUE_REASONS
     late                      answers that found the connection gone, or that nsqd refused: they come again
-    batches                   tries by the fate of the batch
-    events_sent, bytes_sent   confirmed by the sink, framing included
-    retries                   tries after a batch's first one
+    duplicates                messages that all sinks had already: finished without being sent
+    filtered                  messages that a transform dropped on purpose
+    dead_letters              messages whose dead letter was stored, by stream and the sink or transform
     """
 
     received: Counter[Stream] = field(default_factory=Counter)
@@ -30,7 +35,27 @@ class Counters:
     finished: Counter[Stream] = field(default_factory=Counter)
     requeued: Counter[tuple[Stream, str]] = field(default_factory=Counter)
     late: Counter[Stream] = field(default_factory=Counter)
+    duplicates: Counter[Stream] = field(default_factory=Counter)
+    filtered: Counter[Stream] = field(default_factory=Counter)
+    dead_letters: Counter[tuple[Stream, str]] = field(default_factory=Counter)
+
+
+@dataclass(slots=True)
+class SinkCounters:
+    """Totals of one sink since the start.
+
+    batches                   tries by the fate of the batch
+    events_sent, bytes_sent   confirmed by the sink, framing included
+    retries                   tries after a batch's first one
+    seconds                   spent in tries that were answered
+    maybe_duplicates          events of tries that ended without an answer, and were sent again
+    dropped                   events that a best-effort sink did not get, by one of DROP_REASONS
+    """
+
     batches: Counter[str] = field(default_factory=Counter)
     events_sent: int = 0
     bytes_sent: int = 0
     retries: int = 0
+    seconds: float = 0.0
+    maybe_duplicates: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)

@@ -1,7 +1,6 @@
 """One sink's delivery: several batches under way, tried again until they pass or their time is up.
 
-A message is finished after the sink confirmed it, and in no other case. The consumer puts off the time-outs
-of the messages held (auto_touch).
+What is confirmed, refused or given up is told to `Ends`; no message is answered here.
 """
 
 from __future__ import annotations
@@ -9,122 +8,178 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 
-from gateways.pipeline.answers import finish, requeue
 from gateways.pipeline.batch import Batch
-from gateways.pipeline.counters import Counters
-from gateways.pipeline.retry import Backoff, Random, RetryPolicy, requeue_delay
+from gateways.pipeline.circuit import Circuit
+from gateways.pipeline.concurrency import Concurrency
+from gateways.pipeline.counters import SinkCounters
+from gateways.pipeline.doubt import Doubt
+from gateways.pipeline.ends import Ends
+from gateways.pipeline.parcel import Parcel
+from gateways.pipeline.retry import Random, RetryPolicy
 from gateways.pipeline.sink import Fate, Outcome, Sink, SinkGone
 from nsqgw.deadline import within
 
 logger = logging.getLogger(__name__)
 
-_HOLDING = {
-    Fate.RETRY: "trying again",
-    Fate.REJECTED: "the data is refused, holding it and trying again",
-    Fate.TOO_LARGE: "the batch is too large, holding it and trying again",
-    Fate.BLOCKED: "somebody has to mend this, holding everything and trying again",
-}
+
+@dataclass(frozen=True, slots=True)
+class DeliveryLimits:
+    """How much is under way to one sink.
+
+    concurrency      batches at once in the beginning
+    max_concurrency  most that the adaptive limit grows to; equal to `concurrency` it is a fixed number
+    send_timeout     for one try of one batch, seconds
+    """
+
+    concurrency: int = 4
+    max_concurrency: int = 64
+    send_timeout: float = 30.0
 
 
 class Delivery:
-    """Workers that take batches from a queue to the sink; the consumers' max_in_flight bounds what is queued.
+    """Takes batches to the sink; the consumers' max_in_flight bounds what is queued.
 
-    `concurrency` batches are under way at once; while the endpoint fails, only one at a time tries it.
-    `send_timeout` bounds one try, in seconds. `on_settled` is called when a batch has left.
+    While the endpoint fails, only one batch at a time tries it. `on_change` is called when a batch has left
+    and when a try failed, `on_too_large` with the size of a batch that was, `on_gone` when the sink is gone
+    for good; what is held then stays here until `stop`.
     """
 
     def __init__(
         self,
         sink: Sink,
         policy: RetryPolicy,
-        counters: Counters,
+        limits: DeliveryLimits,
+        ends: Ends,
         *,
-        concurrency: int,
-        send_timeout: float,
-        on_settled: Callable[[], None],
+        on_change: Callable[[], None],
+        on_too_large: Callable[[int], None],
+        on_gone: Callable[[Exception], None],
         chance: Random = random.random,
     ) -> None:
         self._sink = sink
         self._policy = policy
-        self._counters = counters
-        self._concurrency = concurrency
-        self._send_timeout = send_timeout
-        self._on_settled = on_settled
-        self._chance = chance
+        self._limits = limits
+        self._ends = ends
+        self._on_change = on_change
+        self._on_too_large = on_too_large
+        self._on_gone = on_gone
         self._clock = asyncio.get_running_loop().time
-        self._backoff = Backoff(policy, chance)
+        self._concurrency = Concurrency(limits.concurrency, limits.max_concurrency)
+        self._doubt = Doubt()
         self._probe = asyncio.Lock()
-        self._queue: asyncio.Queue[Batch] = asyncio.Queue()
-        self._held: dict[Batch, None] = {}
+        self._queue: deque[Parcel] = deque()
+        self._under_way: dict[asyncio.Task[None], Parcel] = {}
         self._empty = asyncio.Event()
         self._empty.set()
-        self.workers: list[asyncio.Task[None]] = []
+        self._stopping = False
+        self.circuit = Circuit(policy, chance)
+        self.counters = SinkCounters()
         self.held_messages = 0
         self.held_bytes = 0
         self.trouble: str | None = None
         """Why the last try failed; None after one that passed."""
 
     @property
-    def has_idle_worker(self) -> bool:
+    def has_room(self) -> bool:
         """Whether a batch submitted now would be sent at once."""
-        return len(self._held) < self._concurrency
+        return not self._queue and len(self._under_way) < self._concurrency.limit
+
+    @property
+    def concurrency(self) -> int:
+        """Batches that may be under way at once, as of now."""
+        return self._concurrency.limit
 
     @property
     def oldest(self) -> float | None:
         """When the oldest message held arrived."""
-        return min((batch.born for batch in self._held), default=None)
-
-    def start(self) -> None:
-        """Begin to deliver."""
-        self.workers = [asyncio.create_task(self._work()) for _ in range(self._concurrency)]
+        return min((parcel.born for parcel in self._parcels()), default=None)
 
     def submit(self, batch: Batch) -> None:
         """Take responsibility for a batch."""
-        self._hold(batch)
-        self._queue.put_nowait(batch)
+        self.held_messages += len(batch)
+        self.held_bytes += batch.size
+        self._empty.clear()
+        self._queue.append(Parcel(batch))
+        self._send_more()
 
     async def wait_empty(self) -> None:
-        """Until everything submitted is confirmed or given back."""
+        """Until everything submitted is confirmed, refused or given up."""
         await self._empty.wait()
 
-    async def stop(self) -> None:
-        """End the tries under way and give back at once what is still held."""
-        for worker in self.workers:
-            worker.cancel()
-        await asyncio.gather(*self.workers, return_exceptions=True)
-        for batch in list(self._held):
-            requeue(batch.messages, self._counters, reason="drain", delay=lambda message: 0.0)
-            self._release(batch)
+    async def stop(self) -> list[Batch]:
+        """End the tries under way; what is still held, with nobody responsible for it any more."""
+        self._stopping = True
+        for task in self._under_way:
+            task.cancel()
+        left = self._parcels()
+        await asyncio.gather(*self._under_way, return_exceptions=True)
+        self._queue.clear()
+        rest = [piece for parcel in left for piece in parcel.rest()]
+        self.held_messages = self.held_bytes = 0
+        self._empty.set()
+        return rest
 
-    # -- one batch's way
+    # -- tries
 
-    async def _work(self) -> None:
-        while True:
-            batch: Batch | None = await self._queue.get()
-            first = True
-            while batch is not None:
-                outcome = await self._try_in_turn(batch, first)
-                if outcome is None:
-                    self._expire(batch)
-                    break
-                batch = self._settle(batch, outcome)
-                first = False
-            self._on_settled()
+    def _parcels(self) -> list[Parcel]:
+        return [*self._under_way.values(), *self._queue]
+
+    def _send_more(self) -> None:
+        while self._queue and len(self._under_way) < self._concurrency.limit and not self._stopping:
+            parcel = self._queue.popleft()
+            task = asyncio.create_task(self._deliver(parcel))
+            self._under_way[task] = parcel
+            task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if self._stopping:
+            return
+        error = task.exception()
+        if isinstance(error, Exception):
+            self._on_gone(error)  # its parcel stays where it is: `stop` finds it there
+            return
+        del self._under_way[task]
+        self._send_more()
+        if not self._under_way:
+            self._empty.set()
+        self._on_change()
+
+    async def _deliver(self, parcel: Parcel) -> None:
+        first = True
+        while (piece := self._next_piece(parcel)) is not None:
+            outcome = await self._try_in_turn(piece, first)
+            if outcome is None:
+                self._expire(parcel)
+                return
+            first = False
+            self._settle(parcel, piece, outcome)
+
+    def _next_piece(self, parcel: Parcel) -> Batch | None:
+        """What of the parcel is to be tried now; the messages that were answered meanwhile are left out."""
+        while (piece := parcel.current) is not None:
+            rest = self._ends.unsettled(piece)
+            if rest is piece:
+                return piece
+            self._let_go(len(piece) - (len(rest) if rest else 0), piece.size - (rest.size if rest else 0))
+            parcel.replace(*([rest] if rest is not None else []))
+        return None
 
     async def _try_in_turn(self, batch: Batch, first: bool) -> Outcome | None:
         """One try, when the endpoint's backoff allows it; None when the batch's time was up before."""
-        while self._backoff.failing:
+        while self.circuit.failing:
             async with self._probe:
-                if self._backoff.failing:
+                if self.circuit.failing:
                     return await self._try(batch, first) if await self._wait(batch) else None
         return None if self._time_left(batch) <= 0 else await self._try(batch, first)
 
     async def _wait(self, batch: Batch) -> bool:
         """Sit out the backoff; False when the batch's time is up first."""
         while (left := self._time_left(batch)) > 0:
-            delay = self._backoff.delay(self._clock())
+            delay = self.circuit.delay(self._clock())
             if delay <= 0:
                 return True
             await asyncio.sleep(min(delay, left))
@@ -135,78 +190,144 @@ class Delivery:
 
     async def _try(self, batch: Batch, first: bool) -> Outcome:
         started = self._clock()
-        self._counters.retries += not first
+        self.counters.retries += not first
         try:
-            outcome = await within(self._send_timeout, self._sink.send(batch))
+            outcome = await within(self._limits.send_timeout, self._sink.send(batch))
         except SinkGone:
             raise
         except asyncio.TimeoutError:
-            outcome = Outcome(Fate.RETRY, f"no answer within {self._send_timeout:g}s")
+            self.counters.maybe_duplicates += len(batch)
+            outcome = Outcome(Fate.RETRY, f"no answer within {self._limits.send_timeout:g}s")
         except Exception as error:
             # A mistake in a sink must not cost a message, nor stop the others.
             logger.exception("%s: unexpected error", self._sink.describe())
             outcome = Outcome(Fate.RETRY, f"unexpected {type(error).__name__}: {error}")
-        if outcome.per_event is not None and len(outcome.per_event) != len(batch):
-            outcome = Outcome(Fate.RETRY, f"answered for {len(outcome.per_event)} of {len(batch)} events")
+        outcome = _consistent(outcome, len(batch))
+        self.counters.seconds += self._clock() - started
+        self.counters.batches[outcome.fate.value] += 1
+        outcome = self._doubted(batch, outcome)
         self._note(batch, outcome, started)
         return outcome
 
+    # -- what an answer means
+
+    def _doubted(self, batch: Batch, outcome: Outcome) -> Outcome:
+        """Refusals that are too many are no refusals of data: somebody has to look."""
+        now, per_event = self._clock(), outcome.per_event
+        if outcome.fate is Fate.CONFIRMED and per_event is None:
+            self._doubt.passed(now, len(batch))
+        elif per_event is not None:
+            refused, confirmed = per_event.count(Fate.REJECTED), per_event.count(Fate.CONFIRMED)
+            self._doubt.note(now, refused=refused, confirmed=confirmed)
+        elif outcome.fate is Fate.REJECTED and len(batch) == 1:
+            self._doubt.note(now, refused=1, confirmed=0)
+        if not self._doubt.holds or (outcome.fate is not Fate.REJECTED and per_event is None):
+            return outcome
+        reason = f"too many events are refused, so all are held; the last time: {outcome.reason}"
+        fates = per_event and [Fate.BLOCKED if fate is Fate.REJECTED else fate for fate in per_event]
+        fate = Fate.BLOCKED if outcome.fate is Fate.REJECTED else outcome.fate
+        return Outcome(fate, reason, outcome.retry_after, fates)
+
     def _note(self, batch: Batch, outcome: Outcome, started: float) -> None:
-        """Keep the endpoint's state, the figures and the log."""
-        self._counters.batches[outcome.fate.value] += 1
-        where = self._sink.describe()
-        if outcome.fate is Fate.CONFIRMED:
-            self._backoff.succeeded(started)
-            if self.trouble is not None and not self._backoff.failing:
-                logger.info("%s: delivering again", where)
+        """Keep the endpoint's state and the log."""
+        now = self._clock()
+        fates = {outcome.fate} if outcome.per_event is None else set(outcome.per_event)
+        if not fates & {Fate.RETRY, Fate.BLOCKED}:
+            self.circuit.succeeded(started)
+            self._concurrency.succeeded(now - started, len(self._under_way))
+            if self.trouble is not None and not self.circuit.failing:
+                logger.info("%s: delivering again", self._sink.describe())
                 self.trouble = None
             return
-        now = self._clock()
-        self._backoff.failed(started, now, outcome.retry_after)
-        self.trouble = f"{where}: {outcome.reason}"
+        blocked = Fate.BLOCKED in fates
+        if self.circuit.failed(started, now, outcome.retry_after, blocked=blocked):
+            self._concurrency.failed()
+        self.trouble = f"{self._sink.describe()}: {outcome.reason}"
+        what = "somebody has to mend this, holding everything and trying again" if blocked else "trying again"
         logger.warning(
-            "%s: %s; %s in %.1fs", where, outcome.reason, _HOLDING[outcome.fate], self._backoff.delay(now),
+            "%s: %s; %s in %.1fs", self._sink.describe(), outcome.reason, what, self.circuit.delay(now),
             extra={"events": len(batch), "bytes": batch.size},
         )  # fmt: skip
+        self._on_change()
 
-    # -- a batch's end
+    def _settle(self, parcel: Parcel, piece: Batch, outcome: Outcome) -> None:
+        """Tell what is known now; what is left stays in the parcel."""
+        if outcome.per_event is not None:
+            self._settle_each(parcel, piece, outcome)
+        elif outcome.fate is Fate.CONFIRMED:
+            parcel.is_proven = True
+            parcel.replace()
+            self._confirm(piece)
+        elif outcome.fate in (Fate.REJECTED, Fate.TOO_LARGE):
+            if outcome.fate is Fate.TOO_LARGE:
+                self._on_too_large(piece.size)
+            if len(piece) > 1:
+                parcel.replace(*piece.halves())
+                return
+            parcel.suspect(outcome.reason)
+        elif self._doubt.holds:
+            parcel.take_back()
+        if parcel.is_proven or parcel.current is None:
+            self._refuse(parcel)
 
-    def _settle(self, batch: Batch, outcome: Outcome) -> Batch | None:
-        """Finish what is confirmed; the rest, to be tried again."""
-        fates = outcome.per_event or [outcome.fate] * len(batch)
-        confirmed, rest = batch.divide(fates)
-        finish(confirmed, self._counters)
-        self._counters.events_sent += len(confirmed)
-        self._counters.bytes_sent += batch.size - (rest.size if rest is not None else 0)
-        if confirmed or rest is None:
-            if rest is not None:
-                self._hold(rest)
-            self._release(batch)
-            return rest
-        return batch  # the same object: a sink may know it again
+    def _settle_each(self, parcel: Parcel, piece: Batch, outcome: Outcome) -> None:
+        fates = outcome.per_event
+        assert fates is not None
+        confirmed = [index for index, fate in enumerate(fates) if fate is Fate.CONFIRMED]
+        refused = [index for index, fate in enumerate(fates) if fate is Fate.REJECTED]
+        left = [index for index, fate in enumerate(fates) if fate not in (Fate.CONFIRMED, Fate.REJECTED)]
+        reasons = outcome.reasons or {}
+        if refused:
+            self._let_go_and_refuse(piece.pick(refused), [reasons.get(i, outcome.reason) for i in refused])
+        if len(left) < len(piece):
+            parcel.replace(*([piece.pick(left)] if left else []))
+        elif len(left) > 1 and Fate.TOO_LARGE in fates:
+            parcel.replace(*piece.halves())
+        if confirmed:
+            self._confirm(piece.pick(confirmed) if len(confirmed) < len(piece) else piece)
 
-    def _expire(self, batch: Batch) -> None:
+    # -- events' ends
+
+    def _confirm(self, batch: Batch) -> None:
+        self.counters.events_sent += len(batch)
+        self.counters.bytes_sent += batch.size
+        self._let_go(len(batch), batch.size)
+        self._ends.confirmed(batch)
+
+    def _refuse(self, parcel: Parcel) -> None:
+        """Those that were refused alone while others of the parcel passed, or with no others to compare."""
+        for batch, reason in parcel.convict():
+            self._let_go_and_refuse(batch, [reason])
+
+    def _let_go_and_refuse(self, batch: Batch, reasons: list[str]) -> None:
+        logger.warning("%s: refused: %s", self._sink.describe(), reasons[0], extra={"events": len(batch)})
+        self._let_go(len(batch), batch.size)
+        self._ends.refused(batch, reasons)
+
+    def _expire(self, parcel: Parcel) -> None:
+        rest = parcel.rest()
+        count = sum(map(len, rest))
         logger.warning(
             "%s: held for %gs, giving the messages back", self._sink.describe(), self._policy.budget,
-            extra={"events": len(batch)},
+            extra={"events": count},
         )  # fmt: skip
-        requeue(
-            batch.messages,
-            self._counters,
-            reason="budget",
-            delay=lambda message: requeue_delay(message.attempts, self._chance),
-        )
-        self._release(batch)
+        for piece in rest:
+            self._let_go(len(piece), piece.size)
+            self._ends.expired(piece)
 
-    def _hold(self, batch: Batch) -> None:
-        self._held[batch] = None
-        self.held_messages += len(batch)
-        self.held_bytes += batch.size
-        self._empty.clear()
+    def _let_go(self, messages: int, size: int) -> None:
+        self.held_messages -= messages
+        self.held_bytes -= size
 
-    def _release(self, batch: Batch) -> None:
-        del self._held[batch]
-        self.held_messages -= len(batch)
-        self.held_bytes -= batch.size
-        if not self._held:
-            self._empty.set()
+
+def _consistent(outcome: Outcome, events: int) -> Outcome:
+    """The outcome, without what it says about single events where that tells nothing more, or cannot be."""
+    fates = outcome.per_event
+    if fates is None:
+        return outcome
+    if len(fates) != events:
+        return Outcome(Fate.RETRY, f"answered for {len(fates)} of {events} events")
+    if events == 1:
+        reason = (outcome.reasons or {}).get(0, outcome.reason)
+        return Outcome(fates[0], reason, outcome.retry_after)
+    return outcome

@@ -1,29 +1,37 @@
-"""The way of messages from consumers to one sink: taken in, batched over all topics, delivered, answered.
+"""The way of messages from consumers to sinks: taken in, transformed, batched, delivered, answered.
 
-Bounds: messages by the consumers' max_in_flight; bytes by `max_bytes_held`, above which the consumers are
-paused (what nsqd has sent by then still comes in).
+Bounds: messages by the consumers' max_in_flight; bytes by `max_bytes_held`, to which max_in_flight is fitted
+as messages grow, and above which the consumers are paused (what nsqd has sent by then still comes in). They
+are paused, too, while a required sink has failed for long: nsqd keeps what is not asked for.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from gateways.pipeline.batch import Batch, Batcher, BatchLimits
+from gateways.pipeline.answers import Answers
+from gateways.pipeline.batch import BatchLimits
+from gateways.pipeline.branch import Branch
+from gateways.pipeline.burial import Burial
 from gateways.pipeline.counters import Counters
-from gateways.pipeline.delivery import Delivery
+from gateways.pipeline.dead_letters import DeadLetters
+from gateways.pipeline.delivery import DeliveryLimits
+from gateways.pipeline.fan_out import FanOut, Route
+from gateways.pipeline.intake import Intake
 from gateways.pipeline.retry import RetryPolicy
-from gateways.pipeline.sink import Sink
+from gateways.pipeline.sifting import Sifting
+from gateways.pipeline.transforms import Transforms
+from nsqgw.errors import ConfigError
 from nsqgw.message import Message
 
 logger = logging.getLogger(__name__)
 
-_RESUME_BELOW = 0.5  # of max_bytes_held: pausing and resuming for every batch would cost a RDY each
-_TIMER_TOLERANCE = 0.001  # a timer may fire that much early
 _STOP_MARGIN = 1.0  # seconds a consumer may take longer than the deadline: its messages are answered by then
+_PROBE = 1  # messages in flight, for each consumer, to find out whether a sink is back
 
 
 class Source(Protocol):
@@ -37,8 +45,7 @@ class Source(Protocol):
     ) -> AsyncIterator[Sequence[Message]]: ...
     @property
     def is_starved(self) -> bool: ...
-    def pause(self) -> None: ...
-    def resume(self) -> None: ...
+    def set_max_in_flight(self, count: int) -> None: ...
     async def stop(self, timeout: float | None = None) -> None: ...
 
 
@@ -47,75 +54,127 @@ class PipelineLimits:
     """How much is under way.
 
     batch            when a batch is cut
-    concurrency      batches on the way to the sink at once
+    concurrency      batches on the way to each sink at once, in the beginning
     max_bytes_held   bytes of messages in hand at which the consumers are paused
     send_timeout     for one try of one batch, seconds
+    max_concurrency  most that `concurrency` adapts to; 0 leaves it as it is
+    max_in_flight    messages in flight, for each consumer
+    dedup            events remembered as confirmed, so as not to be sent again; 0 is none
     """
 
     batch: BatchLimits = field(default_factory=BatchLimits)
     concurrency: int = 4
     max_bytes_held: int = 256 * 1024 * 1024
     send_timeout: float = 30.0
+    max_concurrency: int = 0
+    max_in_flight: int = 2500
+    dedup: int = 0
+
+    def delivery(self) -> DeliveryLimits:
+        """The part of one sink."""
+        return DeliveryLimits(
+            self.concurrency, max(self.concurrency, self.max_concurrency), self.send_timeout
+        )
 
 
 class Pipeline:
-    """Runs from `start` to `drain`; made inside a running event loop, with a sink that is open."""
+    """Runs from `start` to `drain`; made inside a running event loop, with sinks that are open.
+
+    At least one route must be required. `transforms` are applied to every message; what they reject, and what
+    a required sink refuses, goes to `dead_letters`.
+    """
 
     def __init__(
-        self, sources: Sequence[Source], sink: Sink, limits: PipelineLimits, retry: RetryPolicy
+        self,
+        sources: Sequence[Source],
+        routes: Sequence[Route],
+        limits: PipelineLimits,
+        retry: RetryPolicy,
+        *,
+        transforms: Transforms | None = None,
+        dead_letters: DeadLetters | None = None,
     ) -> None:
+        required = sum(route.required for route in routes)
+        if not required:
+            raise ConfigError("no sink is required: messages would be finished whatever becomes of them")
         self._sources = sources
         self._limits = limits
         self._loop = asyncio.get_running_loop()
-        self._batcher = Batcher(limits.batch, sink.encode, sink.event_overhead)
         self.counters = Counters()
-        self._delivery = Delivery(
-            sink,
-            retry,
-            self.counters,
-            concurrency=limits.concurrency,
-            send_timeout=limits.send_timeout,
-            on_settled=self._after_change,
+        self._answers = Answers(self.counters, required, limits.dedup)
+        self._burial = (
+            Burial(dead_letters, self._answers, self.counters, retry, limits.send_timeout)
+            if dead_letters is not None
+            else None
         )
+        self._sifting = (
+            Sifting(transforms, self._answers, self.counters, self._burial)
+            if transforms is not None
+            else None
+        )
+        self._fan_out = FanOut(
+            routes,
+            self._answers,
+            self.counters,
+            self._burial,
+            batch=limits.batch,
+            delivery=limits.delivery(),
+            retry=retry,
+            on_change=self._after_change,
+            on_gone=self._fail,
+        )
+        self._intake = Intake(limits.max_in_flight, limits.max_bytes_held, len(sources))
+        self._in_flight = limits.max_in_flight  # what the consumers were told last
         self._intakes: list[asyncio.Task[None]] = []
-        self._timer: asyncio.TimerHandle | None = None
-        self._paused = False
+        self._gone: asyncio.Future[None] = self._loop.create_future()
+        self._probe_timer: asyncio.TimerHandle | None = None
+        self._last_resort: set[asyncio.TimerHandle] = set()
+        self._draining = False
+
+    # -- what may be known
+
+    @property
+    def branches(self) -> Sequence[Branch]:
+        """The sinks, with their figures, in the order of the routes."""
+        return self._fan_out.branches
 
     @property
     def trouble(self) -> str | None:
-        """Why the sink takes nothing at the moment; None when it does."""
-        return self._delivery.trouble
+        """Why a required sink, or the dead letters, take nothing at the moment; None when all do."""
+        troubles = [branch.trouble for branch in self._fan_out.required]
+        troubles += [self._burial.trouble] if self._burial is not None else []
+        return "; ".join(trouble for trouble in troubles if trouble is not None) or None
 
     @property
     def held_messages(self) -> int:
-        """Messages taken in and not answered."""
-        waiting = self._batcher.open
-        return self._delivery.held_messages + (len(waiting) if waiting else 0)
+        """Messages taken in and not answered; one that several sinks lack counts for each."""
+        buried = self._burial.held_messages if self._burial is not None else 0
+        return buried + sum(branch.held_messages for branch in self._fan_out.required)
 
     @property
     def held_bytes(self) -> int:
         """Their size, encoded."""
-        waiting = self._batcher.open
-        return self._delivery.held_bytes + (waiting.size if waiting else 0)
+        buried = self._burial.held_bytes if self._burial is not None else 0
+        return buried + sum(branch.held_bytes for branch in self._fan_out.required)
 
     @property
     def oldest_age(self) -> float:
         """For how many seconds the oldest of them has been held."""
-        waiting = self._batcher.open
-        born = [waiting.born] if waiting else []
-        if self._delivery.oldest is not None:
-            born.append(self._delivery.oldest)
-        return self._loop.time() - min(born) if born else 0.0
+        born = [branch.oldest for branch in self._fan_out.required]
+        born += [self._burial.oldest] if self._burial is not None else []
+        return self._loop.time() - min((each for each in born if each is not None), default=self._loop.time())
+
+    # -- life
 
     def start(self) -> None:
         """Begin to take messages in."""
-        self._delivery.start()
+        if self._burial is not None:
+            self._burial.start()
         self._intakes = [asyncio.create_task(self._take_in(source)) for source in self._sources]
 
     async def wait_closed(self) -> None:
         """Until the pipeline cannot go on; raises why (SinkGone), or returns after `drain`."""
-        tasks = [*self._delivery.workers, *self._intakes]
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        done, _ = await asyncio.wait([self._gone, *self._intakes], return_when=asyncio.FIRST_EXCEPTION)
         for task in done:
             if not task.cancelled():
                 task.result()
@@ -123,97 +182,123 @@ class Pipeline:
     async def drain(self, timeout: float) -> None:
         """Stop taking in, deliver what is here for at most `timeout` seconds, give back the rest at once."""
         deadline = self._loop.time() + timeout
+        self._draining = True
         stops = [asyncio.create_task(source.stop(timeout + _STOP_MARGIN)) for source in self._sources]
         try:
             await self._flush(deadline)
         finally:
-            self._submit(self._batcher.cut())
-            await self._delivery.stop()
+            for timer in [*self._last_resort, *filter(None, [self._probe_timer])]:
+                timer.cancel()
+            await asyncio.gather(*(branch.stop() for branch in self.branches))
+            if self._burial is not None:
+                await self._burial.stop()
             for task in self._intakes:
                 task.cancel()
             results = await asyncio.gather(*stops, *self._intakes, return_exceptions=True)
-            if self._timer is not None:
-                self._timer.cancel()
+            self._gone.cancel()
         for error in results:
             if isinstance(error, Exception):
                 logger.warning("while stopping: %s", error)
 
+    def give_back_within(self, messages: Iterable[Message], seconds: float) -> None:
+        """After so many seconds nsqd delivers these again: give back before what is unanswered by then.
+
+        With half of the time left, but at most 30 seconds.
+        """
+
+        def give_back() -> None:
+            self._last_resort.discard(timer)
+            self._answers.give_back_aged(kept)
+
+        kept = list(messages)
+        timer = self._loop.call_later(max(0.0, seconds - min(30.0, seconds / 2)), give_back)
+        self._last_resort.add(timer)
+
     async def _flush(self, deadline: float) -> None:
-        """Until all is delivered, the deadline passes, or the sink is gone."""
+        """Until all is delivered, the deadline passes, or a sink is gone."""
         if self._intakes:
             await asyncio.wait(self._intakes, timeout=deadline - self._loop.time())
-        self._submit(self._batcher.cut())
-        failed = asyncio.create_task(self._wait_failed())
-        emptied = asyncio.create_task(self._delivery.wait_empty())
+        await self._until(self._delivered(), deadline)
+        if self._burial is not None:
+            await self._until(self._burial.wait_empty(), deadline)
+
+    async def _delivered(self) -> None:
+        for branch in self.branches:
+            branch.flush()
+        await asyncio.gather(*(branch.wait_empty() for branch in self.branches))
+
+    async def _until(self, step: Awaitable[None], deadline: float) -> None:
+        """Until the step is done, the deadline passes, or a sink is gone."""
+        task = asyncio.ensure_future(step)
         try:
             await asyncio.wait(
-                {failed, emptied}, timeout=deadline - self._loop.time(), return_when=asyncio.FIRST_COMPLETED
+                {task, self._gone}, timeout=deadline - self._loop.time(), return_when=asyncio.FIRST_COMPLETED
             )
         finally:
-            failed.cancel()
-            emptied.cancel()
+            task.cancel()
+            await asyncio.wait({task})
 
-    async def _wait_failed(self) -> None:
-        await asyncio.wait(self._delivery.workers, return_when=asyncio.FIRST_EXCEPTION)
+    def _fail(self, error: Exception) -> None:
+        if not self._gone.done():
+            self._gone.set_exception(error)
 
     # -- messages in
 
     async def _take_in(self, source: Source) -> None:
-        stream = (source.topic, source.channel)
         limits = self._limits.batch
         chunks = source.batches(max_messages=limits.max_messages, max_bytes=limits.max_bytes, max_wait=0.0)
         async for chunk in chunks:
-            self.counters.received[stream] += len(chunk)
-            self.counters.received_bytes[stream] += sum(len(message.body) for message in chunk)
-            for batch in self._batcher.add(chunk, self._loop.time()):
-                self._submit(batch)
+            self._count(chunk)
+            if self._sifting is None:
+                self._fan_out.add(chunk)
+            else:
+                self._fan_out.add(*self._sifting.sift(chunk, self._loop.time()))
             self._after_change()
 
+    def _count(self, chunk: Sequence[Message]) -> None:
+        sizes = [len(message.body) for message in chunk]
+        self._intake.arrived(max(sizes))
+        counters = self.counters
+        for message, size in zip(chunk, sizes, strict=True):
+            stream = (message.topic, message.channel)
+            counters.received[stream] += 1
+            counters.received_bytes[stream] += size
+
     def _after_change(self) -> None:
-        """Messages came or left: cut the open batch if it is time, keep the bounds."""
-        if self._delivery.has_idle_worker and self._is_time():
-            self._submit(self._batcher.cut())
-        self._keep_bounds()
-        self._set_timer()
+        """Messages came or left, or a circuit changed: send what is due, keep the bounds."""
+        for branch in self.branches:
+            branch.flush_if_time(self._is_starved)
+        if not self._draining:
+            self._set_in_flight(self._allowance())
 
-    def _is_time(self) -> bool:
-        """Whether the open batch is old enough, or nsqd sends no more before it is answered.
+    def _is_starved(self) -> bool:
+        return any(source.is_starved for source in self._sources)
 
-        Asked only when the sink has nothing to do; otherwise the batch goes on growing until it is full.
-        """
-        due = self._batcher.due_at
-        if due is None:
-            return False
-        return due - self._loop.time() < _TIMER_TOLERANCE or any(
-            source.is_starved for source in self._sources
-        )
+    # -- the consumers' pace
 
-    def _submit(self, batch: Batch | None) -> None:
-        if batch is not None:
-            self._delivery.submit(batch)
+    def _allowance(self) -> int:
+        """Messages that each consumer may have in flight now."""
+        opened = [branch for branch in self._fan_out.required if branch.is_open]
+        if not opened:
+            return self._intake.allowance(self.held_bytes)
+        if any(branch.held_messages for branch in opened):
+            return 0  # they are what tries the sink
+        wait = max(branch.probe_in for branch in opened)
+        if wait > 0:
+            self._probe_later(wait)
+            return 0
+        return _PROBE
 
-    def _keep_bounds(self) -> None:
-        held, limit = self.held_bytes, self._limits.max_bytes_held
-        if not self._paused and held >= limit:
-            self._paused = True
-            for source in self._sources:
-                source.pause()
-        elif self._paused and held < limit * _RESUME_BELOW:
-            self._paused = False
-            for source in self._sources:
-                source.resume()
+    def _set_in_flight(self, count: int) -> None:
+        if count == self._in_flight:
+            return
+        if not count or not self._in_flight:
+            logger.info("consumers are %s", "going on" if count else "paused: nsqd keeps what comes now")
+        self._in_flight = count
+        for source in self._sources:
+            source.set_max_in_flight(count)
 
-    def _set_timer(self) -> None:
-        """One timer, for the age of the open batch; none once it is old and waits for the sink."""
-        due = self._batcher.due_at
-        if self._timer is not None:
-            if self._timer.when() == due:
-                return
-            self._timer.cancel()
-            self._timer = None
-        if due is not None and due - self._loop.time() >= _TIMER_TOLERANCE:
-            self._timer = self._loop.call_at(due, self._on_timer)
-
-    def _on_timer(self) -> None:
-        self._timer = None
-        self._after_change()
+    def _probe_later(self, seconds: float) -> None:
+        if self._probe_timer is not None:
+            self._probe_timer.cancel()
+        self._probe_timer = self._loop.call_later(seconds, self._after_change)

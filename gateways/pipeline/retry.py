@@ -45,24 +45,31 @@ class Backoff:
         """Whether the last word of the endpoint was a failure."""
         return self._failures > 0
 
+    @property
+    def failures(self) -> int:
+        """Failures one after the other."""
+        return self._failures
+
     def delay(self, now: float) -> float:
         """Seconds until the next try is allowed."""
         return max(0.0, self._not_before - now)
 
-    def failed(self, started: float, now: float, retry_after: float | None = None) -> None:
-        """A try that began at `started` has failed.
+    def failed(self, started: float, now: float, retry_after: float | None = None) -> bool:
+        """A try that began at `started` has failed; whether it counts as a failure of its own.
 
         Tries under way together count as one failure: they say the same thing about the endpoint. A wait that
         the far side asks for (`retry_after`, seconds) replaces the random one.
         """
         policy = self._policy
-        if self._failures == 0 or started >= self._failed_at:
+        news = self._failures == 0 or started >= self._failed_at
+        if news:
             ceiling = min(policy.cap, policy.initial * policy.factor ** min(self._failures, 64))
             self._not_before = now + ceiling * self._random()
             self._failures += 1
             self._failed_at = now
         if retry_after is not None:
             self._not_before = now + min(max(0.0, retry_after), policy.max_retry_after)
+        return news
 
     def succeeded(self, started: float) -> None:
         """A try that began at `started` has passed: full speed, unless the endpoint failed since it began."""

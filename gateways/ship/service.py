@@ -1,4 +1,4 @@
-"""The log gateway as a service: consumers, a pipeline and a sink, put together and taken apart."""
+"""The log gateway as a service: consumers, a pipeline and its sinks, put together and taken apart."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 from gateways.pipeline.answers import note_refusal
 from gateways.pipeline.counters import Stream
+from gateways.pipeline.fan_out import Route
 from gateways.pipeline.pipeline import Pipeline
 from gateways.reach import Reach
 from gateways.ship.settings import ShipSettings
 from nsqgw import Consumer
-from nsqgw.instrument import Fact, ServerRefused
+from nsqgw.instrument import Fact, ServerRefused, TouchExhausted
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
@@ -25,34 +26,39 @@ _CLOSE_TIMEOUT = 1.0
 
 
 class ShipService:
-    """Topics to one sink; see `nsqgw.service.lifecycle.Service` for its life."""
+    """Topics to their sinks; see `nsqgw.service.lifecycle.Service` for its life."""
 
     name = "nsqgw ship"
 
     def __init__(self, settings: ShipSettings) -> None:
         self._settings = settings
-        self._sink = settings.to.make(settings.concurrency)
+        self._routes = [
+            Route(sink.to.make(settings.most_under_way()), sink.name, sink.required)
+            for sink in settings.sinks
+        ]
         self._reach = Reach(settings.nsqd_tcp_addresses, settings.lookupd_http_addresses)
         self._consumers: list[Consumer] = []
         self.pipeline: Pipeline | None = None
         """The running pipeline; None before the start."""
 
     async def start(self) -> None:
-        """Open the sink, connect, begin. Raises SinkUnusable, or NotConnected when nothing can be reached."""
+        """Open the sinks, connect, begin. Raises SinkUnusable, or NotConnected when nothing is reached."""
         settings = self._settings
-        await self._sink.open()
+        for route in self._routes:
+            await route.sink.open()
         self._consumers = [self._consumer(topic) for topic in settings.topics]
         for consumer in self._consumers:
             await consumer.start()
         await self._reach.wait(self._consumers, settings.connect_timeout)
         self.pipeline = Pipeline(
-            self._consumers, self._sink, settings.pipeline_limits(), settings.retry_policy()
+            self._consumers, self._routes, settings.pipeline_limits(), settings.retry_policy()
         )
         self.pipeline.start()
-        logger.info("shipping %s to %s", ", ".join(settings.topics), self._sink.describe())
+        sinks = " and ".join(route.sink.describe() for route in self._routes)
+        logger.info("shipping %s to %s", ", ".join(settings.topics), sinks)
 
     async def wait_closed(self) -> None:
-        """Until the sink is gone (SinkGone)."""
+        """Until a required sink is gone (SinkGone)."""
         assert self.pipeline is not None, "start() was not called"
         await self.pipeline.wait_closed()
 
@@ -71,10 +77,10 @@ class ShipService:
                 )
         else:
             await asyncio.gather(*(consumer.stop(_CLOSE_TIMEOUT) for consumer in self._consumers))
-        await self._sink.close()
+        await asyncio.gather(*(route.sink.close() for route in self._routes))
 
     def ready(self) -> str | None:
-        """Not ready without a connection to nsqd, or while the sink takes nothing."""
+        """Not ready without a connection to nsqd, or while a required sink takes nothing."""
         if not any(consumer.stats.connections for consumer in self._consumers):
             return f"no nsqd is connected: {self._reach.why_starved(self._consumers)}"
         return self.pipeline.trouble if self.pipeline is not None else "starting"
@@ -89,7 +95,7 @@ class ShipService:
             (consumer.topic, consumer.channel): len(consumer.stats.connections)
             for consumer in self._consumers
         }
-        return ship_metrics(self.pipeline, self._sink.name, connections)
+        return ship_metrics(self.pipeline, connections)
 
     def settings(self) -> dict[str, object]:
         """What it was started with."""
@@ -104,6 +110,7 @@ class ShipService:
             lookupd_http_addresses=settings.lookupd_http_addresses,
             on_fact=functools.partial(self._note, (topic, settings.channel)),
             max_in_flight=settings.max_in_flight,
+            **settings.access.options(),
         )
 
     def _answered(self) -> tuple[int, int]:
@@ -113,5 +120,9 @@ class ShipService:
 
     def _note(self, stream: Stream, fact: Fact) -> None:
         self._reach.note(fact)
-        if isinstance(fact, ServerRefused) and self.pipeline is not None:
+        if self.pipeline is None:
+            return
+        if isinstance(fact, ServerRefused):
             note_refusal(stream, fact.error, self.pipeline.counters)
+        elif isinstance(fact, TouchExhausted):
+            self.pipeline.give_back_within(fact.messages, fact.seconds)

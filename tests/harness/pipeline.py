@@ -5,8 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
+from gateways.pipeline.answers import Answers
 from gateways.pipeline.batch import Batch
-from gateways.pipeline.sink import CONFIRMED, Outcome
+from gateways.pipeline.counters import Counters
+from gateways.pipeline.delivery import Delivery, DeliveryLimits
+from gateways.pipeline.ends import Required
+from gateways.pipeline.retry import RetryPolicy
+from gateways.pipeline.sink import CONFIRMED, Outcome, Sink
 from nsqgw.message import Message
 
 Step = Outcome | Exception | Callable[[Batch], Outcome | Awaitable[Outcome]]
@@ -65,7 +70,7 @@ class FakeSource:
         self.origin = RecordingOrigin()
         self.origin.topic = topic
         self.is_starved = False
-        self.paused = False
+        self.max_in_flight: int | None = None
         self.stopped_within: float | None = None
         self._chunks: asyncio.Queue[list[Message] | None] = asyncio.Queue()
 
@@ -79,11 +84,12 @@ class FakeSource:
         while (chunk := await self._chunks.get()) is not None:
             yield chunk
 
-    def pause(self) -> None:
-        self.paused = True
+    @property
+    def paused(self) -> bool:
+        return self.max_in_flight == 0
 
-    def resume(self) -> None:
-        self.paused = False
+    def set_max_in_flight(self, count: int) -> None:
+        self.max_in_flight = count
 
     async def stop(self, timeout: float | None = None) -> None:
         self.stopped_within = timeout
@@ -139,6 +145,29 @@ class ScriptedSink:
             return step
         answer = step(batch)
         return answer if isinstance(answer, Outcome) else await answer
+
+
+class WatchedDelivery(Delivery):
+    """To a required sink; remembers what the branch around it would be told."""
+
+    def __init__(self, sink: Sink, policy: RetryPolicy, limits: DeliveryLimits) -> None:
+        self.totals = Counters()
+        self.answers = Answers(self.totals, 1)
+        self.too_large: list[int] = []
+        self.gone: list[Exception] = []
+        super().__init__(
+            sink,
+            policy,
+            limits,
+            Required("scripted", 0, self.answers, None),
+            on_change=lambda: None,
+            on_too_large=self.too_large.append,
+            on_gone=self.gone.append,
+        )
+
+    async def close(self) -> None:
+        for batch in await self.stop():
+            Required("scripted", 0, self.answers, None).abandoned(batch)
 
 
 async def hang(batch: Batch) -> Outcome:

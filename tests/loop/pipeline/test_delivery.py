@@ -9,42 +9,41 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from gateways.pipeline.batch import Batch
-from gateways.pipeline.counters import Counters
-from gateways.pipeline.delivery import Delivery
+from gateways.pipeline.delivery import DeliveryLimits
 from gateways.pipeline.retry import RetryPolicy
 from gateways.pipeline.sink import CONFIRMED, Fate, Outcome, SinkGone
-from harness.pipeline import RecordingOrigin, ScriptedSink, hang, make_batch
+from harness.pipeline import RecordingOrigin, ScriptedSink, WatchedDelivery, hang, make_batch
 from harness.polling import eventually_async
 
 QUICK = RetryPolicy(initial=0.001, cap=0.002)
 STREAM = ("events", "archive")
 
-Start = Callable[..., Delivery]
+
+Start = Callable[..., WatchedDelivery]
 
 
 @pytest.fixture
 async def start() -> AsyncIterator[Start]:
     """Starts a delivery to the sink given, with quick retries."""
-    running: list[Delivery] = []
+    running: list[WatchedDelivery] = []
 
-    def start_one(sink: ScriptedSink, policy: RetryPolicy = QUICK, concurrency: int = 1) -> Delivery:
-        delivery = Delivery(
-            sink, policy, Counters(), concurrency=concurrency, send_timeout=0.05, on_settled=lambda: None
-        )
-        delivery.start()
+    def start_one(
+        sink: ScriptedSink, policy: RetryPolicy = QUICK, concurrency: int = 1, send_timeout: float = 0.05
+    ) -> WatchedDelivery:
+        delivery = WatchedDelivery(sink, policy, DeliveryLimits(concurrency, concurrency, send_timeout))
         running.append(delivery)
         return delivery
 
     yield start_one
     for delivery in running:
-        await delivery.stop()
+        await delivery.close()
 
 
 def batch_of(origin: RecordingOrigin, *bodies: bytes) -> Batch:
     return make_batch(bodies, origin, born=asyncio.get_running_loop().time())
 
 
-async def settled(delivery: Delivery) -> None:
+async def settled(delivery: WatchedDelivery) -> None:
     await asyncio.wait_for(delivery.wait_empty(), 10)
 
 
@@ -69,13 +68,12 @@ async def test_messages_are_finished_once_the_sink_confirms_and_not_before(start
     "failure",
     [
         Outcome(Fate.RETRY, "busy"),
-        Outcome(Fate.REJECTED, "HTTP 400"),
         Outcome(Fate.BLOCKED, "HTTP 403"),
         Outcome(Fate.RETRY, "wrong count", per_event=[Fate.CONFIRMED]),
         RuntimeError("a mistake in the sink"),
         hang,
     ],
-    ids=["retry", "rejected", "blocked", "wrong-count", "raises", "hangs"],
+    ids=["retry", "blocked", "wrong-count", "raises", "hangs"],
 )
 async def test_no_failure_loses_a_message(start: Start, failure: Outcome) -> None:
     origin = RecordingOrigin()
@@ -102,17 +100,21 @@ async def test_a_refused_batch_is_named_in_the_log_and_as_trouble(
     assert "delivering again" in caplog.text
 
 
-async def test_confirmed_events_of_a_batch_are_finished_and_only_the_others_sent_again(start: Start) -> None:
+async def test_each_event_has_the_fate_that_the_sink_tells(start: Start) -> None:
     origin = RecordingOrigin()
     mixed = Outcome(
-        Fate.REJECTED, "mixed", per_event=[Fate.CONFIRMED, Fate.RETRY, Fate.CONFIRMED, Fate.REJECTED]
+        Fate.REJECTED,
+        "mixed",
+        per_event=[Fate.CONFIRMED, Fate.RETRY, Fate.CONFIRMED, Fate.REJECTED, Fate.BLOCKED],
     )
     delivery = start(sink := ScriptedSink(mixed))
-    delivery.submit(batch_of(origin, b"a", b"b", b"c", b"d"))
+    delivery.submit(batch_of(origin, b"a", b"b", b"c", b"d", b"e"))
     await settled(delivery)
-    assert sink.tried == [[b"a", b"b", b"c", b"d"], [b"b", b"d"]]
-    assert origin.finished == [b"a", b"c", b"b", b"d"]
+    assert sink.tried == [[b"a", b"b", b"c", b"d", b"e"], [b"b", b"e"]]
+    assert origin.finished == [b"a", b"c", b"b", b"e"]
+    assert [body for body, _ in origin.requeued] == [b"d"]
     assert (delivery.held_messages, delivery.held_bytes) == (0, 0)
+    assert delivery.counters.events_sent == 4
 
 
 async def test_while_the_endpoint_fails_one_batch_at_a_time_tries_it(start: Start) -> None:
@@ -163,7 +165,7 @@ async def test_after_the_budget_messages_go_back_with_a_delay(start: Start) -> N
     assert origin.finished == []
     assert [body for body, _ in origin.requeued] == [b"a", b"b"]
     assert all(delay is not None and 15 <= delay <= 30 for _, delay in origin.requeued)
-    assert delivery.workers[0].done() is False
+    assert not delivery.gone
 
 
 async def test_a_retry_after_beyond_the_budget_does_not_hold_messages_longer(start: Start) -> None:
@@ -182,7 +184,7 @@ async def test_stop_gives_back_at_once_what_is_not_confirmed(start: Start) -> No
     for body in (b"done", b"sending", b"waiting"):
         delivery.submit(batch_of(origin, body))
     await eventually_async(lambda: len(sink.tried) == 2)
-    await delivery.stop()
+    await delivery.close()
     assert origin.finished == [b"done"]
     assert origin.requeued == [(b"sending", 0.0), (b"waiting", 0.0)]
 
@@ -197,20 +199,18 @@ async def test_a_stop_next_to_the_answer_ends_the_workers(start: Start, turns: i
     answer.set_result(CONFIRMED)
     for _ in range(turns):
         await asyncio.sleep(0)
-    await asyncio.wait_for(delivery.stop(), 10)
-    assert all(worker.done() for worker in delivery.workers)
+    await asyncio.wait_for(delivery.close(), 10)
     answered = origin.finished + [body for body, _ in origin.requeued]
     assert sorted(answered) == [b"sent", b"waiting"]
 
 
-async def test_a_sink_that_is_gone_ends_the_delivery_without_finishing(start: Start) -> None:
+async def test_a_sink_that_is_gone_is_told_of_and_finishes_nothing(start: Start) -> None:
     origin = RecordingOrigin()
     delivery = start(ScriptedSink(SinkGone("stdout was closed")))
     delivery.submit(batch_of(origin, b"a"))
-    await asyncio.wait(delivery.workers)
-    with pytest.raises(SinkGone):
-        delivery.workers[0].result()
-    await delivery.stop()
+    await eventually_async(lambda: delivery.gone)
+    assert isinstance(delivery.gone[0], SinkGone)
+    await delivery.close()
     assert origin.finished == []
     assert origin.requeued == [(b"a", 0.0)]
 
@@ -218,14 +218,9 @@ async def test_a_sink_that_is_gone_ends_the_delivery_without_finishing(start: St
 async def test_answers_for_a_lost_connection_are_counted_as_late(start: Start) -> None:
     origin = RecordingOrigin()
     origin.closed = True
-    counters = Counters()
-    delivery = Delivery(
-        ScriptedSink(), QUICK, counters, concurrency=1, send_timeout=1.0, on_settled=lambda: None
-    )
-    delivery.start()
+    delivery = start(ScriptedSink())
     delivery.submit(batch_of(origin, b"a", b"b"))
     await settled(delivery)
-    await delivery.stop()
-    assert counters.late[STREAM] == 2
-    assert counters.finished[STREAM] == 0
-    assert counters.events_sent == 2
+    assert delivery.totals.late[STREAM] == 2
+    assert delivery.totals.finished[STREAM] == 0
+    assert delivery.counters.events_sent == 2

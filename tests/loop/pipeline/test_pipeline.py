@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from gateways.pipeline.batch import BatchLimits
+from gateways.pipeline.fan_out import Route
 from gateways.pipeline.pipeline import Pipeline, PipelineLimits
 from gateways.pipeline.retry import RetryPolicy
 from gateways.pipeline.sink import CONFIRMED, Fate, Outcome, SinkGone
@@ -30,7 +31,7 @@ async def start() -> AsyncIterator[Start]:
             limits.pop("max_messages", 500), limits.pop("max_bytes", 5_000_000), limits.pop("max_age", LONG)
         )
         retry = RetryPolicy(initial=0.001, cap=0.002)
-        pipeline = Pipeline(sources, sink, PipelineLimits(batch, **limits), retry)
+        pipeline = Pipeline(sources, [Route(sink)], PipelineLimits(batch, **limits), retry)
         pipeline.start()
         running.append(pipeline)
         return pipeline

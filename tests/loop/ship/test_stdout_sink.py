@@ -7,12 +7,11 @@ import os
 
 import pytest
 
-from gateways.pipeline.counters import Counters
-from gateways.pipeline.delivery import Delivery
+from gateways.pipeline.delivery import DeliveryLimits
 from gateways.pipeline.retry import RetryPolicy
 from gateways.pipeline.sink import CONFIRMED, SinkGone
 from gateways.ship.sinks.stdout import StdoutSink
-from harness.pipeline import RecordingOrigin, make_batch
+from harness.pipeline import RecordingOrigin, WatchedDelivery, make_batch
 
 
 async def test_a_closed_pipe_is_the_end() -> None:
@@ -51,8 +50,7 @@ async def test_while_the_reader_stands_still_nothing_piles_up_that_is_written_la
     await sink.open()
     origin = RecordingOrigin()
     policy = RetryPolicy(initial=0.001, cap=0.002, budget=0.2)
-    delivery = Delivery(sink, policy, Counters(), concurrency=3, send_timeout=0.02, on_settled=lambda: None)
-    delivery.start()
+    delivery = WatchedDelivery(sink, policy, DeliveryLimits(3, 3, send_timeout=0.02))
     bodies = [b"%d" % number * 200_000 for number in range(6)]  # each of them more than a pipe holds
     for body in bodies:
         delivery.submit(make_batch([body], origin, born=asyncio.get_running_loop().time()))
@@ -65,7 +63,7 @@ async def test_while_the_reader_stands_still_nothing_piles_up_that_is_written_la
         received += os.read(reader, 65536)
     assert await last is CONFIRMED
     assert received.split(b"\n") == [bodies[0], b"the end", b""]  # the write under way could not be stopped
-    await delivery.stop()
+    await delivery.close()
     await sink.close()
     os.close(reader)
     os.close(writer)

@@ -1,0 +1,49 @@
+"""One batch on its way, and the pieces it falls into: halves of what is too large or refused; no I/O.
+
+An event that is refused alone is suspect, no more: when everything is refused, it is not the data's fault.
+It is convicted once another event of the parcel has passed, or when no other is left.
+"""
+
+from __future__ import annotations
+
+from gateways.pipeline.batch import Batch
+
+
+class Parcel:
+    """Pieces in order, the current one first."""
+
+    def __init__(self, batch: Batch) -> None:
+        self.born = batch.born
+        self.is_proven = False
+        """Whether some event of it has passed."""
+        self._pieces = [batch]  # the current one is the last
+        self._suspects: list[tuple[Batch, str]] = []
+
+    @property
+    def current(self) -> Batch | None:
+        """What is to be tried next; None when nothing is left."""
+        return self._pieces[-1] if self._pieces else None
+
+    def replace(self, *pieces: Batch) -> None:
+        """These come in the place of the current one."""
+        self._pieces.pop()
+        self._pieces += reversed(pieces)
+
+    def suspect(self, reason: str) -> None:
+        """The current piece, a single event, was refused."""
+        self._suspects.append((self._pieces.pop(), reason))
+
+    def convict(self) -> list[tuple[Batch, str]]:
+        """The suspects, with the reasons; they are no part of the parcel any more."""
+        suspects, self._suspects = self._suspects, []
+        return suspects
+
+    def take_back(self) -> None:
+        """Nothing is proven against the suspects: they are tried again, with all the rest, as one batch."""
+        if self._suspects or len(self._pieces) > 1:
+            suspects = [batch for batch, _ in self.convict()]
+            self._pieces = [Batch.joined([*suspects, *reversed(self._pieces)])]
+
+    def rest(self) -> list[Batch]:
+        """All that is left, suspects included."""
+        return [*(batch for batch, _ in self._suspects), *reversed(self._pieces)]
