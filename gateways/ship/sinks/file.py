@@ -29,13 +29,12 @@ from gateways.ship.sinks.base import ThreadSink
 from gateways.ship.sinks.ndjson import ndjson_line
 from gateways.ship.sinks.outcomes import Failure, outcome_of
 from gateways.ship.sinks.settings import SinkSettings
-from gateways.ship.template import MissingField, Template, in_path
+from gateways.ship.sinks.targets import Targets
+from gateways.ship.template import Template, in_path
 from gateways.ship.values import Bytes, Seconds
 from nsqgw.message import Message
 
 logger = logging.getLogger(__name__)
-
-_Place = tuple[int, int]  # number of the batch, index in it
 
 _TICK = 1.0
 _FATES = {
@@ -92,7 +91,7 @@ class FileSettings(SinkSettings):
                 check_rev(self.path, reason)
         if self.compression == "gzip" and self.level is not None and self.level > 9:
             raise ValueError(f"level = {self.level} is too high for gzip: it must be between 1 and 9")
-        name = self._name()[1]
+        name = self.name()[1]
         Template(name, escape=in_path)
         if self.folder is not None and (os.path.isabs(name) or ".." in name.split("/")):
             raise ValueError(
@@ -104,7 +103,7 @@ class FileSettings(SinkSettings):
         """The sink; its writes are in order of their own, whatever `concurrency`."""
         return FileSink(self, concurrency)
 
-    def _name(self) -> tuple[str, str]:
+    def name(self) -> tuple[str, str]:
         """The folder, and the template of the name in it."""
         path = with_host(self.path, self.host_identifier)
         if not any((self.compression != "none", self.rotate_interval, self.rotate_size, self.work_folder)):
@@ -115,11 +114,10 @@ class FileSettings(SinkSettings):
         folder, name = split_folder(path) if self.folder is None else (os.path.abspath(self.folder), path)
         return folder, name.replace("<TOPIC>", "{topic}")
 
-    def rules(self) -> tuple[str, FileRules]:
-        """The template of the name, relative to the folder, and all else. Raises SinkUnusable."""
-        folder, name = self._name()
-        return name, FileRules(
-            folder,
+    def rules(self) -> FileRules:
+        """All but the name. Raises SinkUnusable."""
+        return FileRules(
+            self.name()[0],
             os.path.abspath(self.work_folder) if self.work_folder is not None else None,
             self.datetime_format,
             self.utc,
@@ -139,7 +137,9 @@ class FileSink(ThreadSink):
     def __init__(self, settings: FileSettings, concurrency: int = 1) -> None:
         super().__init__(settings.sync_interval, concurrency)
         self._settings = settings
-        self._template = Template("")
+        self._name = settings.name()[1]
+        self._template = Template(self._name, escape=in_path, utc=settings.utc)
+        self._targets = Targets(self._template)
         self._rules = FileRules("")
         self._series: OrderedDict[str, Series] = OrderedDict()
         self._ticker: asyncio.Task[None] | None = None
@@ -149,7 +149,8 @@ class FileSink(ThreadSink):
 
     def encode(self, message: Message) -> bytes:
         """The body as it is, or one line of NDJSON."""
-        return ndjson_line(message.body) if self._settings.format == "ndjson" else message.body
+        line = ndjson_line(message.body) if self._settings.format == "ndjson" else message.body
+        return self._targets.mark(line, message)
 
     async def open(self) -> None:
         """Open the file, or look whether its folder can be written to. Raises SinkUnusable."""
@@ -174,8 +175,7 @@ class FileSink(ThreadSink):
     # -- in the thread
 
     def _open(self) -> None:
-        name, self._rules = self._settings.rules()
-        self._template = Template(name, escape=in_path, utc=self._settings.utc)
+        self._rules = self._settings.rules()
         constant = self._template.constant
         if constant is not None and DATETIME not in constant and not self._rules.exclusive:
             self._open_at_once(constant)
@@ -185,14 +185,14 @@ class FileSink(ThreadSink):
                 raise SinkUnusable(f"cannot write to {folder}: create the folder first")
             if not os.access(folder, os.W_OK | os.X_OK):
                 raise SinkUnusable(f"cannot write to {folder}: choose a folder that this user may write")
-        self._recover(name)
+        self._recover()
 
     def _open_at_once(self, name: str) -> None:
         path = os.path.join(self._rules.root, name)
         try:
             if os.path.lexists(path) and not stat.S_ISREG(os.stat(path).st_mode) and not os.path.isdir(path):
                 raise SinkUnusable(f"{path} is no regular file; use '--to stdout' for pipes")
-            self._recover(name)
+            self._recover()
             self._series_of(name).prepare()
         except OSError as error:
             folder = os.path.dirname(path)
@@ -201,41 +201,30 @@ class FileSink(ThreadSink):
                 remedy = f"create the folder {folder} first"
             raise SinkUnusable(f"cannot write to {path}: {error.strerror}; {remedy}") from error
 
-    def _recover(self, name: str) -> None:
+    def _recover(self) -> None:
         if self._rules.work_folder is not None:
             try:
-                recover(name, self._rules)
+                recover(self._name, self._rules)
             except OSError as error:
                 raise SinkUnusable(f"cannot move the files left behind: {error}") from error
 
     def _write(self, batches: Sequence[Batch]) -> list[Outcome]:
         """Each series in one go, whatever batches its events come from."""
-        failures: list[dict[int, Failure]] = [{} for _ in batches]
-        for name, members in self._by_name(batches, failures).items():
-            lines = [batches[number].events[index] for number, index in members]
+        failures: list[dict[int, Failure]] = []
+        members: dict[str, list[tuple[int, int]]] = {}  # number of the batch, index in it
+        for number, batch in enumerate(batches):
+            places, refused = self._targets.sort(batch.events)
+            failures.append(refused)
+            for name, indexes in places.items():
+                members.setdefault(name, []).extend((number, index) for index in indexes)
+        for name, events in members.items():
+            lines = [batches[number].events[index] for number, index in events]
             done, error = self._series_of(name).write(lines)
             if error is not None:
                 failure = (_FATES.get(error.errno or 0, Fate.RETRY), error.strerror or str(error))
-                for number, index in members[done:]:
+                for number, index in events[done:]:
                     failures[number][index] = failure
         return [outcome_of(len(batch), failed) for batch, failed in zip(batches, failures, strict=True)]
-
-    def _by_name(
-        self, batches: Sequence[Batch], failures: list[dict[int, Failure]]
-    ) -> dict[str, list[_Place]]:
-        """The places of all events by the series they go to; those without a name are put to the failures."""
-        constant = self._template.constant
-        if constant is not None:
-            sizes = enumerate(map(len, batches))
-            return {constant: [(number, index) for number, size in sizes for index in range(size)]}
-        places: dict[str, list[_Place]] = {}
-        for number, batch in enumerate(batches):
-            for index, message in enumerate(batch.messages):
-                try:
-                    places.setdefault(self._template.render(message), []).append((number, index))
-                except MissingField as error:
-                    failures[number][index] = (Fate.REJECTED, f"no file name: {error}")
-        return places
 
     def _series_of(self, name: str) -> Series:
         series = self._series.get(name)
