@@ -38,6 +38,13 @@ class Endpoint:
     rests_until: float = 0.0
     seconds: float = 0.0
 
+    def target_of(self, path: str | None) -> str:
+        """What to request for a path below that of the URL; the URL's query goes along."""
+        if path is None:
+            return self.target
+        query = self.address.query
+        return f"{self.address.path}{path}" + (f"{'&' if '?' in path else '?'}{query}" if query else "")
+
 
 def parse_endpoint(url: str) -> Endpoint:
     """The endpoint of a URL that was checked; the path keeps the slash at its end."""

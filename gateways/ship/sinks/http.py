@@ -1,19 +1,85 @@
-"""POST batches as NDJSON to any HTTP service; a 2xx answer confirms the whole batch."""
+"""Any HTTP service: batches in several framings, or events one by one, to a fixed or a templated address.
+
+A 2xx answer confirms the whole request; `ok_field` asks for a word in its body, too.
+"""
 
 from __future__ import annotations
 
-from typing import Literal
+import hashlib
+import struct
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+from urllib.parse import quote_plus
+
+import msgpack
+import orjson
+from pydantic import Field, model_validator
 
 from gateways.pipeline.batch import Batch
-from gateways.ship.sinks.http_base import HttpRequest, HttpSinkBase, HttpSinkSettings
+from gateways.pipeline.identity import event_id
+from gateways.pipeline.sink import Fate, Outcome
+from gateways.ship.fields import FieldPath
+from gateways.ship.sinks.documents import body_text
+from gateways.ship.sinks.http_answers import Answer
+from gateways.ship.sinks.http_base import HttpRequest, HttpSinkBase
+from gateways.ship.sinks.http_settings import HttpSinkSettings
 from gateways.ship.sinks.ndjson import ndjson_line
+from gateways.ship.sinks.parts import addressed
+from gateways.ship.sinks.rendering import rendered_or
+from gateways.ship.sinks.settings import TemplateText
+from gateways.ship.template import Template, in_url
+from gateways.ship.values import Bytes
 from nsqgw.message import Message
+
+Framing = Literal["ndjson", "json_array", "lines", "length_prefixed", "msgpack_array", "one"]
+
+_CONTENT_TYPES: dict[str, str] = {
+    "ndjson": "application/x-ndjson",
+    "json_array": "application/json",
+    "lines": "text/plain",
+    "length_prefixed": "application/octet-stream",
+    "msgpack_array": "application/msgpack",
+    "one": "application/octet-stream",
+}
 
 
 class HttpSettings(HttpSinkSettings):
-    """Requests to any service; see `HttpSink`."""
+    """What requests look like; see `HttpSinkSettings` for the rest."""
 
     type: Literal["http"] = "http"
+    method: Literal["POST", "PUT", "PATCH", "GET"] = Field(
+        default="POST", description="GET puts each event into the URL, in place of %s"
+    )
+    framing: Framing = Field(
+        default="ndjson", description="how the events of a batch become a body; one: a request for each"
+    )
+    path: TemplateText = Field(
+        default="", description="template of a path below the URL; values are escaped for their place"
+    )
+    fallback_path: str = Field(default="", description="for events that lack a field of the path")
+    content_type: str = Field(default="", description="by default that of the framing")
+    idempotency_key: bool = Field(
+        default=False, description="send Idempotency-Key, the same whenever the same events are sent"
+    )
+    message_headers: bool = Field(
+        default=False, description="with framing one: X-NSQ-Topic, -Id, -Attempts and -Timestamp"
+    )
+    ok_field: str = Field(
+        default="", description="field of a JSON answer that must have the value of ok_value"
+    )
+    ok_value: str | int | bool = Field(default="ok", description="see ok_field")
+    requests_at_once: int = Field(default=8, ge=1, le=1000, description="of one batch, where it is several")
+    max_events: int = Field(default=0, ge=0, description="of one request; 0 for no limit")
+    max_bytes: Bytes = Field(default=0, ge=0, description="of one request, uncompressed; 0 for no limit")
+    max_event_bytes: Bytes = Field(default=0, ge=0, description="of one event; 0 for no limit")
+
+    @model_validator(mode="after")
+    def _check(self) -> HttpSettings:
+        if self.message_headers and self.framing != "one":
+            raise ValueError("message_headers goes with framing = one: a batch has many messages")
+        if self.path and not self.path.startswith(("/", "?")):
+            raise ValueError(f"path {self.path!r} must begin with / or ?")
+        return self
 
     def make(self, concurrency: int) -> HttpSink:
         """The sink, with at most `concurrency` batches at once."""
@@ -21,14 +87,112 @@ class HttpSettings(HttpSinkSettings):
 
 
 class HttpSink(HttpSinkBase):
-    """One event a line."""
+    """The place of an event is its path, where that is not the same for all."""
 
     kind = "http"
+    pages_confirm = True
+
+    def __init__(self, settings: HttpSettings, concurrency: int) -> None:
+        self.at_once = settings.requests_at_once
+        super().__init__(settings, concurrency)
+        self._settings = settings
+        self._path = Template(settings.path, escape=in_url)
+        self._ok_field = FieldPath(settings.ok_field) if settings.ok_field else None
+        self._content_type = settings.content_type or _CONTENT_TYPES[settings.framing]
+        self.encode_body = _ENCODERS[settings.framing]
+        self.has_places = not self._path.is_constant
+        self.one_by_one = settings.framing == "one" or settings.method == "GET"
+        self.max_events = settings.max_events
+        self.max_bytes = settings.max_bytes
+        self.max_event_bytes = settings.max_event_bytes
 
     def encode(self, message: Message) -> bytes:
-        """One line; see `ndjson_line`."""
-        return ndjson_line(message.body)
+        """As the framing has it; wherever that is right, the body itself."""
+        event = self.encode_body(message.body)
+        if not self.has_places:
+            return event
+        return addressed(event, rendered_or(self._path, message, self._settings.fallback_path))
 
-    def request(self, batch: Batch) -> HttpRequest:
-        """The lines of the batch."""
-        return HttpRequest(b"\n".join(batch.events) + b"\n", {"Content-Type": "application/x-ndjson"})
+    def request(self, batch: Batch, place: str) -> HttpRequest:
+        """The events in one body, or one of them in the URL."""
+        settings = self._settings
+        path = place or self._settings.path or None
+        if settings.method == "GET":
+            return HttpRequest(b"", method="GET", path=path, fill=quote_plus(batch.events[0]))
+        headers = {"Content-Type": self._content_type}
+        if settings.idempotency_key:
+            keys = "\n".join([event_id(message) for message in batch.messages])
+            headers["Idempotency-Key"] = hashlib.sha256(keys.encode()).hexdigest()
+        if settings.message_headers:
+            headers |= _message_headers(batch.messages[0])
+        return HttpRequest(_joined(settings.framing, batch.events), headers, settings.method, path)
+
+    def judge(self, batch: Batch, answer: Answer) -> Outcome:
+        """By status; then by the word asked for. A GET is confirmed by 200 alone, as with nsq_to_http."""
+        outcome = super().judge(batch, answer)
+        if outcome.fate is not Fate.CONFIRMED:
+            return outcome
+        if self._settings.method == "GET" and answer.status != 200:
+            return Outcome(Fate.RETRY, f"{answer.summary}, where only 200 confirms a GET")
+        if self._ok_field is not None and self._ok_field.get(answer.document()) != self._settings.ok_value:
+            return Outcome(
+                Fate.RETRY, f"{answer.summary}, but its {self._ok_field.text} is not as it must be"
+            )
+        return outcome
+
+
+def _json_value(body: bytes) -> bytes:
+    """A body that is JSON as it is; any other as a string."""
+    try:
+        orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return orjson.dumps(body_text(body))
+    return body
+
+
+def _msgpack_value(body: bytes) -> bytes:
+    """What JSON says in MessagePack; other text as a string, other bytes as binary."""
+    value: Any
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        try:
+            value = body.decode()
+        except UnicodeDecodeError:
+            value = body
+    packed: bytes = msgpack.packb(value)
+    return packed
+
+
+def _as_is(body: bytes) -> bytes:
+    return body
+
+
+_ENCODERS: dict[str, Callable[[bytes], bytes]] = {
+    "ndjson": ndjson_line,
+    "json_array": _json_value,
+    "lines": _as_is,
+    "length_prefixed": lambda body: struct.pack(">I", len(body)) + body,
+    "msgpack_array": _msgpack_value,
+    "one": _as_is,
+}
+
+
+def _joined(framing: Framing, events: Sequence[bytes]) -> bytes:
+    if framing == "json_array":
+        return b"[" + b",".join(events) + b"]"
+    if framing == "msgpack_array":
+        head: bytes = msgpack.Packer().pack_array_header(len(events))
+        return head + b"".join(events)
+    if framing == "length_prefixed":
+        return b"".join(events)
+    return events[0] if framing == "one" else b"\n".join(events) + b"\n"
+
+
+def _message_headers(message: Message) -> dict[str, str]:
+    return {
+        "X-NSQ-Topic": message.topic,
+        "X-NSQ-Id": message.id.decode("ascii", "backslashreplace"),
+        "X-NSQ-Attempts": str(message.attempts),
+        "X-NSQ-Timestamp": str(message.timestamp),
+    }

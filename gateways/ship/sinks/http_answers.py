@@ -35,6 +35,12 @@ class Answer:
             return f"HTTP {self.status} redirects to {target}, not followed"
         return f"HTTP {self.status} {responses.get(self.status, '')}".rstrip()
 
+    @property
+    def is_page(self) -> bool:
+        """Whether its content is HTML."""
+        kind = self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        return bool(self.body) and kind in ("text/html", "application/xhtml+xml")
+
     def json(self) -> Any:
         """The body as JSON; None when it is none, or was cut."""
         try:

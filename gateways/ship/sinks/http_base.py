@@ -1,4 +1,4 @@
-"""What all sinks over HTTP share: settings, hosts in turn, credentials, compression, and what answers mean.
+"""What all sinks over HTTP share: requests to hosts in turn, compressed, with credentials; what answers mean.
 
 A sink says how a batch becomes a request and, where its service has a contract of its own, what an answer
 means. Redirects are not followed, certificates are verified, and nothing of an answer goes into a reason that
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import abc
 import asyncio
-import base64
 import logging
 import random
 import ssl
@@ -17,14 +16,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
 from tornado.httputil import RequestStartLine
 
 from gateways.pipeline.batch import Batch
 from gateways.pipeline.sink import Fate, Outcome, SinkUnusable
-from gateways.ship.sinks.compression import Compression, Compressor
+from gateways.ship.sinks.compression import Compressor
 from gateways.ship.sinks.endpoints import (
-    Balance,
     Endpoint,
     EndpointPool,
     note_answer,
@@ -33,9 +30,10 @@ from gateways.ship.sinks.endpoints import (
 )
 from gateways.ship.sinks.http_answers import Answer, StatusRules
 from gateways.ship.sinks.http_client import HttpClient
-from gateways.ship.sinks.settings import SinkSettings, Urls
-from gateways.ship.values import Seconds, Secret
-from nsqgw.config import USER_AGENT, TlsConfig
+from gateways.ship.sinks.http_settings import HttpSinkSettings
+from gateways.ship.sinks.outcomes import Failure
+from gateways.ship.sinks.parts import by_place, send_parts
+from nsqgw.config import USER_AGENT
 from nsqgw.errors import ConfigError, ConnectionFailed, NSQError
 from nsqgw.message import Message
 from nsqgw.service.settings import mask_url
@@ -48,96 +46,51 @@ _SHOWN_BYTES = 300
 Judge = Callable[[Answer], Outcome]
 
 
-class TlsSettings(BaseModel):
-    """How to speak TLS with a sink, as in `nsqgw.config.TlsConfig`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    ca_file: str | None = Field(default=None, description="authorities to trust (PEM), not the system's")
-    cert_file: str | None = Field(default=None, description="our own certificate, for hosts that ask")
-    key_file: str | None = Field(default=None, description="its key, when it is not in the same file")
-    server_name: str | None = Field(default=None, description="the name the certificate must carry")
-    verify: bool = Field(default=True, description="false accepts any certificate: anybody may read along")
-
-    @model_validator(mode="after")
-    def _check(self) -> TlsSettings:
-        try:
-            self.config()
-        except ConfigError as error:
-            raise ValueError(str(error)) from error
-        return self
-
-    def config(self) -> TlsConfig:
-        """For the client."""
-        return TlsConfig(self.ca_file, self.cert_file, self.key_file, self.server_name, self.verify)
-
-
-class HttpSinkSettings(SinkSettings):
-    """What is set alike for every sink over HTTP; user and password may stand in the URL, too."""
-
-    url: Urls = Field(description="one URL, or a list of hosts that are used in turn")
-    balance: Balance = Field(
-        default="round_robin", description="which of several hosts is next; one that fails rests for a while"
-    )
-    username: str | None = Field(default=None, description="for Basic authentication")
-    password: Secret | None = Field(default=None, description="for Basic authentication")
-    bearer_token: Secret | None = Field(default=None, description="sent as `Authorization: Bearer ...`")
-    headers: dict[str, Secret] = Field(default={}, description="further headers of each request")
-    compression: Compression = Field(default="none", description="of request bodies")
-    compression_level: int | None = Field(
-        default=None, ge=0, le=22, description="the format's own levels; by default a fast one"
-    )
-    connect_timeout: Seconds = Field(default=5.0, gt=0, le=120, description="for TCP and TLS")
-    request_timeout: Seconds = Field(default=20.0, gt=0, le=120, description="for a request and its answer")
-    ok_status: tuple[int, ...] = Field(default=(), description="statuses that confirm, beside 2xx")
-    retry_status: tuple[int, ...] = Field(default=(), description="further statuses to try again after")
-    reject_status: tuple[int, ...] = Field(default=(), description="further statuses that refuse the data")
-    tls: TlsSettings = Field(default_factory=TlsSettings, description="for https")
-
-    @model_validator(mode="after")
-    def _check_headers(self) -> HttpSinkSettings:
-        if (self.username is None) != (self.password is None):
-            raise ValueError("username and password go together: give both or none")
-        if self.username is not None and self.bearer_token is not None:
-            raise ValueError("username and bearer_token exclude each other: give one of them")
-        for name, value in self.headers.items():
-            if any(c in "\r\n\0" for c in name + value.get_secret_value()) or not name.isascii():
-                raise ValueError(f"header {name!r} contains what no header may: line ends, or a NUL")
-        return self
-
-    def authorization(self) -> str | None:
-        """The Authorization header these settings make."""
-        if self.bearer_token is not None:
-            return f"Bearer {self.bearer_token.get_secret_value()}"
-        if self.username is None or self.password is None:
-            return None
-        secret = f"{self.username}:{self.password.get_secret_value()}"
-        return "Basic " + base64.b64encode(secret.encode()).decode("ascii")
-
-
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
     """One request, the same to every host.
 
-    target   path and query; None for those of the host's URL
+    fill     takes the place of %s in the URL
+    path     below the path of the host's URL, with a query if there is one; None for that URL itself
     headers  beside the common ones
     """
 
     body: bytes
     headers: Mapping[str, str] = field(default_factory=dict)
     method: str = "POST"
-    target: str | None = None
+    path: str | None = None
+    fill: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SignedRequest:
+    """What a signature can be made of: the request as it goes to one host, its body compressed."""
+
+    method: str
+    target: str
+    host: str
+    body: bytes
 
 
 class HttpSinkBase(abc.ABC):
-    """A sink that sends each batch as one request, unless it overrides `send`."""
+    """A sink that sends a batch as one request, or as one for each place that its events name."""
 
     kind: ClassVar[str]
     event_overhead = len(b"\n")
     max_events = 0
     max_bytes = 0
+    max_event_bytes = 0
+    """Most bytes of one event, encoded; larger ones are refused here. 0 for no limit."""
     keep_bytes = _KEEP_BYTES
-    """How much of an answer is read for `judge`."""
+    """How much of an answer is kept for `judge`."""
+    pages_confirm = False
+    """Whether a 2xx counts that comes with a page of HTML."""
+    has_places = False
+    """Whether events are `Addressed`."""
+    one_by_one = False
+    """Whether each event is a request of its own."""
+    at_once = 8
+    """Requests for the parts of one batch that are under way together."""
 
     def __init__(self, settings: HttpSinkSettings, concurrency: int) -> None:
         self._endpoints = EndpointPool(
@@ -163,7 +116,7 @@ class HttpSinkBase(abc.ABC):
             tls=settings.tls.config(),
             connect_timeout=settings.connect_timeout,
             request_timeout=settings.request_timeout,
-            max_idle=self._concurrency,
+            max_idle=self._concurrency * (self.at_once if self.has_places or self.one_by_one else 1),
         )
         try:
             await self._client.prepare(with_tls=any(url.startswith("https:") for url in settings.url))
@@ -175,16 +128,39 @@ class HttpSinkBase(abc.ABC):
         """See `Sink.encode`."""
 
     @abc.abstractmethod
-    def request(self, batch: Batch) -> HttpRequest:
-        """The request that carries a batch."""
+    def request(self, batch: Batch, place: str) -> HttpRequest:
+        """The request that carries a batch; its events all go to `place`, "" where they name none."""
 
     def judge(self, batch: Batch, answer: Answer) -> Outcome:
-        """What an answer means for the batch; by its status, unless a service has more to say."""
-        return self._rules.classify(answer)
+        """What an answer means for the batch; by its status, unless a service has more to say.
+
+        A page for people is no log service's answer: it comes from something in between.
+        """
+        outcome = self._rules.classify(answer)
+        if outcome.fate is Fate.CONFIRMED and not self.pages_confirm and answer.is_page:
+            return Outcome(Fate.RETRY, f"{answer.summary} with a page for people, not the service's answer")
+        return outcome
+
+    def signature(self, request: SignedRequest) -> Mapping[str, str]:
+        """Headers that prove who sends this very request; none for most services."""
+        return {}
 
     async def send(self, batch: Batch) -> Outcome:
         """Send the batch and say what the answer means."""
-        return await self.deliver(self.request(batch), lambda answer: self.judge(batch, answer))
+        refused = self._too_large(batch)
+        if not (refused or self.has_places or self.one_by_one):
+            return await self.send_part("", batch)
+        indexes = [index for index in range(len(batch)) if index not in refused]
+        parts = list(by_place(batch.events, indexes).items())
+        if self.one_by_one:
+            parts = [(place, [index]) for place, members in parts for index in members]
+        if len(parts) == 1 and not refused:
+            return await self.send_part(parts[0][0], batch)
+        return await send_parts(batch, parts, self.send_part, at_once=self.at_once, refused=refused)
+
+    async def send_part(self, place: str, batch: Batch) -> Outcome:
+        """One request, for events that all go to `place`."""
+        return await self.deliver(self.request(batch, place), lambda answer: self.judge(batch, answer))
 
     async def close(self) -> None:
         """Cut the requests under way."""
@@ -194,6 +170,16 @@ class HttpSinkBase(abc.ABC):
     def describe(self) -> str:
         others = len(self._endpoints) - 1
         return f"{self._where} (and {others} more)" if others else self._where
+
+    def _too_large(self, batch: Batch) -> dict[int, Failure]:
+        limit = self.max_event_bytes
+        if not limit or batch.size <= limit:
+            return {}
+        return {
+            index: (Fate.REJECTED, f"{len(event)} bytes are more than the {limit} that an event may have")
+            for index, event in enumerate(batch.events)
+            if len(event) > limit
+        }
 
     async def deliver(self, request: HttpRequest, judge: Judge) -> Outcome:
         """Send a request to the host whose turn it is; where it fails, to the next one at once.
@@ -226,12 +212,16 @@ class HttpSinkBase(abc.ABC):
         self, endpoint: Endpoint, request: HttpRequest, headers: Mapping[str, str], body: bytes, judge: Judge
     ) -> Outcome:
         assert self._client is not None, "the sink was not opened"
-        start = RequestStartLine(request.method, request.target or endpoint.target, "HTTP/1.1")
-        authorization = self._authorization or endpoint.address.authorization
+        address, target = endpoint.address, endpoint.target_of(request.path)
+        if request.fill is not None:
+            target = target.replace("%s", request.fill)
+        authorization = self._authorization or address.authorization
         common = {"Authorization": authorization} if authorization is not None else {}
+        proof = self.signature(SignedRequest(request.method, target, address.origin, body))
+        start = RequestStartLine(request.method, target, "HTTP/1.1")
         try:
             answer = await self._client.request(
-                endpoint.address, start, {**common, **headers, **self._headers}, body, self.keep_bytes
+                address, start, {**common, **headers, **self._headers, **proof}, body, self.keep_bytes
             )
         except asyncio.TimeoutError:
             return Outcome(Fate.RETRY, "Timeout: no answer in time")

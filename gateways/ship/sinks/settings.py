@@ -1,4 +1,4 @@
-"""What the settings of all sinks have in common: strict keys, nothing changes afterwards, secrets never show."""
+"""What the settings of all sinks have in common: strict keys, no changes once made, secrets never show."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 from gateways.pipeline.sink import Sink
+from gateways.ship.template import Template
+from nsqgw.errors import ConfigError
 from nsqgw.service.settings import mask_url
 
 
@@ -54,3 +56,15 @@ def _listed(value: Any) -> Any:
 
 Urls = Annotated[tuple[Url, ...], BeforeValidator(_listed), Field(min_length=1)]
 """One URL, or a list of them."""
+
+
+def _checked_template(text: str) -> str:
+    try:
+        Template(text)
+    except ConfigError as error:
+        raise ValueError(str(error)) from error
+    return text
+
+
+TemplateText = Annotated[str, AfterValidator(_checked_template)]
+"""The text of a template; see `gateways.ship.template`."""

@@ -1,0 +1,81 @@
+"""What is set alike for every sink over HTTP."""
+
+from __future__ import annotations
+
+import base64
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from gateways.ship.sinks.compression import Compression
+from gateways.ship.sinks.endpoints import Balance
+from gateways.ship.sinks.settings import SinkSettings, Urls
+from gateways.ship.values import Seconds, Secret
+from nsqgw.config import TlsConfig
+from nsqgw.errors import ConfigError
+
+
+class TlsSettings(BaseModel):
+    """How to speak TLS with a sink, as in `nsqgw.config.TlsConfig`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    ca_file: str | None = Field(default=None, description="authorities to trust (PEM), not the system's")
+    cert_file: str | None = Field(default=None, description="our own certificate, for hosts that ask")
+    key_file: str | None = Field(default=None, description="its key, when it is not in the same file")
+    server_name: str | None = Field(default=None, description="the name the certificate must carry")
+    verify: bool = Field(default=True, description="false accepts any certificate: anybody may read along")
+
+    @model_validator(mode="after")
+    def _check(self) -> TlsSettings:
+        try:
+            self.config()
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
+        return self
+
+    def config(self) -> TlsConfig:
+        """For the client."""
+        return TlsConfig(self.ca_file, self.cert_file, self.key_file, self.server_name, self.verify)
+
+
+class HttpSinkSettings(SinkSettings):
+    """What is set alike for every sink over HTTP; user and password may stand in the URL, too."""
+
+    url: Urls = Field(description="one URL, or a list of hosts that are used in turn")
+    balance: Balance = Field(
+        default="round_robin", description="which of several hosts is next; one that fails rests for a while"
+    )
+    username: str | None = Field(default=None, description="for Basic authentication")
+    password: Secret | None = Field(default=None, description="for Basic authentication")
+    bearer_token: Secret | None = Field(default=None, description="sent as `Authorization: Bearer ...`")
+    headers: dict[str, Secret] = Field(default={}, description="further headers of each request")
+    compression: Compression = Field(default="none", description="of request bodies")
+    compression_level: int | None = Field(
+        default=None, ge=0, le=22, description="the format's own levels; by default a fast one"
+    )
+    connect_timeout: Seconds = Field(default=5.0, gt=0, le=120, description="for TCP and TLS")
+    request_timeout: Seconds = Field(default=20.0, gt=0, le=120, description="for a request and its answer")
+    ok_status: tuple[int, ...] = Field(default=(), description="statuses that confirm, beside 2xx")
+    retry_status: tuple[int, ...] = Field(default=(), description="further statuses to try again after")
+    reject_status: tuple[int, ...] = Field(default=(), description="further statuses that refuse the data")
+    tls: TlsSettings = Field(default_factory=TlsSettings, description="for https")
+
+    @model_validator(mode="after")
+    def _check_headers(self) -> HttpSinkSettings:
+        if (self.username is None) != (self.password is None):
+            raise ValueError("username and password go together: give both or none")
+        if self.username is not None and self.bearer_token is not None:
+            raise ValueError("username and bearer_token exclude each other: give one of them")
+        for name, value in self.headers.items():
+            if any(c in "\r\n\0" for c in name + value.get_secret_value()) or not name.isascii():
+                raise ValueError(f"header {name!r} contains what no header may: line ends, or a NUL")
+        return self
+
+    def authorization(self) -> str | None:
+        """The Authorization header these settings make."""
+        if self.bearer_token is not None:
+            return f"Bearer {self.bearer_token.get_secret_value()}"
+        if self.username is None or self.password is None:
+            return None
+        secret = f"{self.username}:{self.password.get_secret_value()}"
+        return "Basic " + base64.b64encode(secret.encode()).decode("ascii")

@@ -1,0 +1,181 @@
+"""Splunk's HTTP Event Collector: events with metadata, or raw lines; with indexer acknowledgement on demand.
+
+Without acknowledgement, success means that Splunk has received the events, not that they are indexed. With it
+a batch is confirmed when the indexers have it; what they do not acknowledge in time is sent again.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Literal
+from urllib.parse import urlencode
+
+import orjson
+from pydantic import Field, model_validator
+
+from gateways.pipeline.batch import Batch
+from gateways.pipeline.event import fields_of
+from gateways.pipeline.sink import CONFIRMED, Fate, Outcome
+from gateways.ship.sinks.documents import body_text
+from gateways.ship.sinks.http_answers import Answer
+from gateways.ship.sinks.http_base import HttpRequest, HttpSinkBase
+from gateways.ship.sinks.http_settings import HttpSinkSettings
+from gateways.ship.sinks.outcomes import outcome_of
+from gateways.ship.sinks.rendering import rendered, templates
+from gateways.ship.sinks.settings import TemplateText
+from gateways.ship.sinks.splunk_acks import Acknowledgements
+from gateways.ship.template import Template
+from gateways.ship.values import Bytes, Seconds, Secret
+from nsqgw.message import Message
+
+_NEWLINES = bytes.maketrans(b"\r\n", b"  ")
+_CODES = {
+    **dict.fromkeys((1, 2, 3, 4, 7, 10, 11, 14, 16), Fate.BLOCKED),
+    **dict.fromkeys((5, 6, 12, 13, 15), Fate.REJECTED),
+    **dict.fromkeys((8, 9, 18, 19, 20, 23), Fate.RETRY),
+}
+_INVALID_DATA = 6
+_METADATA = ("host", "source", "sourcetype", "index")
+
+
+class SplunkSettings(HttpSinkSettings):
+    """A collector and its token, and what Splunk is told of each event."""
+
+    type: Literal["splunk"] = "splunk"
+    token: Secret = Field(description="of the collector")
+    mode: Literal["event", "raw"] = Field(default="event", description="events with metadata, or lines")
+    host: TemplateText = Field(default="", description="template; empty for none")
+    source: TemplateText = Field(default="nsq:{topic}", description="template")
+    sourcetype: TemplateText = Field(default="_json", description="template")
+    index: TemplateText = Field(default="", description="template; empty for the token's own")
+    acknowledge: bool = Field(default=False, description="confirm when the indexers have it; one URL only")
+    ack_interval: Seconds = Field(
+        default=2.0, gt=0, le=60, description="between questions for acknowledgement"
+    )
+    ack_timeout: Seconds = Field(default=300.0, gt=0, le=600, description="then the batch is sent again")
+    max_bytes: Bytes = Field(default=1_000_000, gt=0, description="of one request, uncompressed")
+
+    @model_validator(mode="after")
+    def _check(self) -> SplunkSettings:
+        if self.acknowledge and len(self.url) > 1:
+            raise ValueError("acknowledge goes with one url: another host knows nothing of a host's batches")
+        if self.mode == "raw":
+            for name in self.model_fields_set.intersection(_METADATA):
+                if not Template(getattr(self, name)).is_constant:
+                    raise ValueError(
+                        f"{name} is the same for all events in mode raw: write it without places"
+                    )
+        return self
+
+    def authorization(self) -> str | None:
+        """Splunk's own scheme."""
+        return f"Splunk {self.token.get_secret_value()}"
+
+    def make(self, concurrency: int) -> SplunkSink:
+        """The sink, with at most `concurrency` batches at once."""
+        return SplunkSink(self, concurrency)
+
+
+class SplunkSink(HttpSinkBase):
+    """Events stand one after the other, without commas or a list around them."""
+
+    kind = "splunk"
+
+    def __init__(self, settings: SplunkSettings, concurrency: int) -> None:
+        super().__init__(settings, concurrency)
+        self._raw = settings.mode == "raw"
+        self._metadata = templates({name: getattr(settings, name) for name in _METADATA})
+        self._channel = str(uuid.uuid4())
+        self._path = f"/services/collector/{settings.mode}"
+        if self._raw:
+            fixed = {name: text.text for name, text in self._metadata.items() if text.is_constant}
+            self._path += "?" + urlencode({"channel": self._channel, **fixed})
+        self._acks: Acknowledgements | None = None
+        if settings.acknowledge:
+            self._acks = Acknowledgements(self._ask, settings.ack_interval, settings.ack_timeout)
+        self.max_bytes = settings.max_bytes
+
+    def encode(self, message: Message) -> bytes:
+        """An object with the body as JSON where it is some, else as text; in mode raw a line."""
+        if self._raw:
+            return message.body.strip(b"\r\n").translate(_NEWLINES) or b" "
+        event: dict[str, object] = {"time": message.timestamp / 1e9}
+        event |= rendered(self._metadata, message)
+        if fields_of(message) is not None:
+            event["event"] = orjson.Fragment(message.body)
+        else:
+            event["event"] = body_text(message.body) or " "  # a blank event is refused, code 13
+        return orjson.dumps(event)
+
+    def request(self, batch: Batch, place: str) -> HttpRequest:
+        """The events, with the channel that acknowledgements are asked for on."""
+        headers = {"Content-Type": "application/json", "X-Splunk-Request-Channel": self._channel}
+        return HttpRequest(b"\n".join(batch.events), headers, path=self._path)
+
+    async def send(self, batch: Batch) -> Outcome:
+        """Send the batch; with acknowledgement, wait for it. A batch that waits already is not sent twice."""
+        if self._acks is None:
+            return await super().send(batch)
+        if not self._acks.is_pending(batch):
+            outcome = await super().send(batch)
+            if outcome is not CONFIRMED or not self._acks.is_pending(batch):
+                return outcome
+        return await self._acks.wait(batch)
+
+    def judge(self, batch: Batch, answer: Answer) -> Outcome:
+        """The code in the body says more than the status; the text with it is Splunk's own."""
+        outcome = super().judge(batch, answer)
+        found = answer.document()
+        code = found.get("code")
+        if outcome.fate is Fate.CONFIRMED:
+            return self._accepted(batch, answer, code, found.get("ackId"))
+        if not isinstance(code, int) or code not in _CODES or outcome.fate is Fate.TOO_LARGE:
+            return outcome
+        fate, reason = _CODES[code], f"{answer.summary}, code {code}"
+        bad = found.get("invalid-event-number")
+        if code == _INVALID_DATA and isinstance(bad, int) and 0 <= bad < len(batch):
+            return self._one_bad(len(batch), bad, reason)
+        return Outcome(fate, reason, outcome.retry_after)
+
+    async def close(self) -> None:
+        """End the questions for acknowledgement, cut the requests."""
+        if self._acks is not None:
+            await self._acks.close()
+        await super().close()
+
+    def _accepted(self, batch: Batch, answer: Answer, code: object, ack_id: object) -> Outcome:
+        if code != 0:
+            return Outcome(Fate.RETRY, f"{answer.summary} without Splunk's word that it took the events")
+        if self._acks is not None:
+            if not isinstance(ack_id, int):
+                return Outcome(
+                    Fate.BLOCKED, "the token has no indexer acknowledgement: turn it on or off here"
+                )
+            self._acks.expect(batch, ack_id)
+        return CONFIRMED
+
+    def _one_bad(self, count: int, bad: int, reason: str) -> Outcome:
+        """Those before the bad one are taken, those after it were not read.
+
+        With acknowledgement nobody can say what becomes of the former: they are sent again, too.
+        """
+        failures = dict.fromkeys(range(bad + 1, count), (Fate.RETRY, "not read, for an event before it"))
+        if self._acks is not None:
+            failures |= dict.fromkeys(range(bad), (Fate.RETRY, "taken, but never to be acknowledged"))
+        return outcome_of(count, {**failures, bad: (Fate.REJECTED, reason)})
+
+    async def _ask(self, ack_ids: list[int]) -> dict[int, bool]:
+        """Which of these are acknowledged; empty when there is no sensible answer."""
+        found: dict[int, bool] = {}
+
+        def read(answer: Answer) -> Outcome:
+            acks = answer.document().get("acks") if answer.status == 200 else None
+            if isinstance(acks, dict):
+                found.update({number: acks.get(str(number)) is True for number in ack_ids})
+            return CONFIRMED
+
+        body = orjson.dumps({"acks": ack_ids})
+        headers = {"Content-Type": "application/json", "X-Splunk-Request-Channel": self._channel}
+        path = f"/services/collector/ack?channel={self._channel}"
+        await self.deliver(HttpRequest(body, headers, path=path), read)
+        return found
