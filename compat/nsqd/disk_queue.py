@@ -136,11 +136,10 @@ class DiskQueue:
         self.close()
         if self._job is not None:
             self._job.lock.cancel()
-        for number in self._files.numbers:
-            self._files.path(number).unlink(missing_ok=True)
+        data = map(self._files.path, self._files.numbers)
+        for path in (*data, self._files.meta, self._files.apart):
+            self._files.remove(path)
         self._files.numbers.clear()
-        for path in (self._files.meta, self._files.apart):
-            path.unlink(missing_ok=True)
         self._stored = FRESH
         self._unfinished.clear()
         if self._write.offset:
@@ -248,8 +247,6 @@ class DiskQueue:
         self._write = Position(number, end)
 
     def _start_file(self) -> None:
-        if self._writer is not None and self._writer.written:
-            self._unsynced.append(self._writer.take_written())
         self._close_writer()
         self._write = Position(self._write.file + 1, 0)
 
@@ -309,6 +306,7 @@ class DiskQueue:
             self._reader = None
 
     def _close_writer(self) -> None:
+        """What it wrote is still to be synced."""
         if self._writer is not None:
-            self._writer.close()
+            self._unsynced.append(self._writer.release())
             self._writer = None

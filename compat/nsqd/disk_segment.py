@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,6 +10,8 @@ from pathlib import Path
 
 from compat.nsqd.disk_record import HEAD, LENGTH, DamagedRecord, count_records, decode_records
 from compat.nsqd.message import Message
+
+logger = logging.getLogger(__name__)
 
 FILE_MODE = 0o600
 READ_SIZE = 128 * 1024
@@ -40,8 +43,21 @@ class SegmentFiles:
         return min((each for each in self.numbers if number < each < last), default=last)
 
     def sizes(self) -> dict[int, int]:
-        """Size by number."""
-        return {number: self.path(number).stat().st_size for number in self.numbers}
+        """Size by number; who is not there any more is forgotten."""
+        sizes: dict[int, int] = {}
+        for number in list(self.numbers):
+            try:
+                sizes[number] = self.path(number).stat().st_size
+            except FileNotFoundError:
+                self.numbers.discard(number)
+        return sizes
+
+    def remove(self, path: Path) -> None:
+        """Remove one of them; that it cannot be removed is for the log."""
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            logger.error("DISKQUEUE(%s): failed to remove %s - %s", self.name, path, error)
 
     def set_aside(self, number: int) -> None:
         """Keep a damaged file for who wants to look at it, out of the way."""
@@ -51,7 +67,11 @@ class SegmentFiles:
 
     def count_records(self, number: int, offset: int, largest: int) -> int:
         """How many messages can be read from `offset` on."""
-        return count_records(self.path(number).read_bytes(), offset, largest)
+        try:
+            return count_records(self.path(number).read_bytes(), offset, largest)
+        except OSError as error:
+            logger.error("DISKQUEUE(%s): failed to count - %s", self.name, error)
+            return 0
 
 
 class SegmentReader:
@@ -117,10 +137,11 @@ class SegmentWriter:
             data = data[written:]
 
     def take_written(self) -> int:
-        """A descriptor to sync in another thread, which closes it; it outlives this one."""
+        """A descriptor to sync in another thread, which closes it; this one goes on."""
         descriptor = os.dup(self._fd)
         self.written = False
         return descriptor
 
-    def close(self) -> None:
-        os.close(self._fd)
+    def release(self) -> int:
+        """The descriptor itself, in place of closing."""
+        return self._fd

@@ -109,7 +109,11 @@ class Topic:
             self._wake(self)
 
     def store(self) -> int:
-        """Write what is in memory to the backend; how many messages it did not take, which are lost."""
+        """Stand still for good, and write what is in memory to the backend.
+
+        How many messages it did not take, which are lost.
+        """
+        self.started = False
         return 0 if self.ephemeral else self._queue.store()
 
     def empty(self) -> None:

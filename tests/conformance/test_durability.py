@@ -136,7 +136,9 @@ def test_c_nsqd_6_nsqd_dat_names_what_is_not_ephemeral(start: Start) -> None:
     channels = [{"name": "c", "paused": False}]
 
     def topics() -> dict[str, Any]:
-        return {topic["name"]: (topic["paused"], topic["channels"]) for topic in nsqd.metadata()["topics"]}
+        return {
+            topic["name"]: (topic["paused"], topic["channels"]) for topic in nsqd.metadata()["topics"] or ()
+        }
 
     eventually(lambda: topics() == {"t": (False, channels), "empty": (False, None)}, timeout=5.0)
     assert (nsqd.folder / "nsqd.dat").stat().st_mode & 0o777 == 0o600
