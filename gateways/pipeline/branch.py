@@ -102,6 +102,11 @@ class Branch:
             born.append(self._delivery.oldest)
         return min(born, default=None)
 
+    @property
+    def oldest_age(self) -> float:
+        """For how many seconds it has been held; 0 when nothing is."""
+        return 0.0 if self.oldest is None else self._loop.time() - self.oldest
+
     # -- messages in
 
     def add(self, messages: Sequence[Message], views: Sequence[Message] | None = None) -> None:

@@ -38,8 +38,8 @@ class Concurrency:
         """Batches that may be under way now, at least 1."""
         return self._start if self._fixed else int(self._exact)
 
-    def succeeded(self, seconds: float, under_way: int) -> None:
-        """A try was answered well after so many seconds, while `under_way` of them ran."""
+    def succeeded(self, seconds: float, crowded: bool) -> None:
+        """A try was answered well after so many seconds; `crowded` when no more might have begun beside it."""
         slow = self._is_slow(seconds)
         self._settled -= self._settled > 0
         difference = seconds - self._mean
@@ -47,7 +47,7 @@ class Concurrency:
         self._deviation += _ALPHA * (abs(difference) - self._deviation) if self._deviation else seconds / 4
         if slow:
             self._lower(_GENTLE)
-        elif under_way >= self.limit:
+        elif crowded:
             # A limit that nobody runs into says nothing about what the endpoint could bear.
             step = 1.0 if self._exact < self._threshold else 1.0 / self._exact
             self._exact = min(self._most, self._exact + step)

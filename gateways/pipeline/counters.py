@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from gateways.pipeline.durations import Durations
+
 Stream = tuple[str, str]
 """Topic and channel."""
 
@@ -47,7 +49,7 @@ class SinkCounters:
     batches                   tries by the fate of the batch
     events_sent, bytes_sent   confirmed by the sink, framing included
     retries                   tries after a batch's first one
-    seconds                   spent in tries that were answered
+    seconds                   how long tries took that were answered
     maybe_duplicates          events of tries that ended without an answer, and were sent again
     dropped                   events that a best-effort sink did not get, by one of DROP_REASONS
     """
@@ -56,6 +58,6 @@ class SinkCounters:
     events_sent: int = 0
     bytes_sent: int = 0
     retries: int = 0
-    seconds: float = 0.0
+    seconds: Durations = field(default_factory=Durations)
     maybe_duplicates: int = 0
     dropped: Counter[str] = field(default_factory=Counter)

@@ -189,7 +189,7 @@ class Delivery:
         return batch.born + self._policy.budget - self._clock()
 
     async def _try(self, batch: Batch, first: bool) -> Outcome:
-        started = self._clock()
+        started, crowded = self._clock(), len(self._under_way) >= self._concurrency.limit
         self.counters.retries += not first
         try:
             outcome = await within(self._limits.send_timeout, self._sink.send(batch))
@@ -203,10 +203,10 @@ class Delivery:
             logger.exception("%s: unexpected error", self._sink.describe())
             outcome = Outcome(Fate.RETRY, f"unexpected {type(error).__name__}: {error}")
         outcome = _consistent(outcome, len(batch))
-        self.counters.seconds += self._clock() - started
+        self.counters.seconds.add(self._clock() - started)
         self.counters.batches[outcome.fate.value] += 1
         outcome = self._doubted(batch, outcome)
-        self._note(batch, outcome, started)
+        self._note(batch, outcome, started, crowded)
         return outcome
 
     # -- what an answer means
@@ -228,13 +228,13 @@ class Delivery:
         fate = Fate.BLOCKED if outcome.fate is Fate.REJECTED else outcome.fate
         return Outcome(fate, reason, outcome.retry_after, fates)
 
-    def _note(self, batch: Batch, outcome: Outcome, started: float) -> None:
+    def _note(self, batch: Batch, outcome: Outcome, started: float, crowded: bool) -> None:
         """Keep the endpoint's state and the log."""
         now = self._clock()
         fates = {outcome.fate} if outcome.per_event is None else set(outcome.per_event)
         if not fates & {Fate.RETRY, Fate.BLOCKED}:
             self.circuit.succeeded(started)
-            self._concurrency.succeeded(now - started, len(self._under_way))
+            self._concurrency.succeeded(now - started, crowded)
             if self.trouble is not None and not self.circuit.failing:
                 logger.info("%s: delivering again", self._sink.describe())
                 self.trouble = None

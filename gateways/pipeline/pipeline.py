@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -130,6 +130,8 @@ class Pipeline:
         self._probe_timer: asyncio.TimerHandle | None = None
         self._last_resort: set[asyncio.TimerHandle] = set()
         self._draining = False
+        self.watch: Callable[[Sequence[Message]], None] | None = None
+        """Shown all messages that come in, while somebody watches; not to keep or answer them."""
 
     # -- what may be known
 
@@ -249,6 +251,8 @@ class Pipeline:
         chunks = source.batches(max_messages=limits.max_messages, max_bytes=limits.max_bytes, max_wait=0.0)
         async for chunk in chunks:
             self._count(chunk)
+            if self.watch is not None:
+                self.watch(chunk)
             if self._sifting is None:
                 self._fan_out.add(chunk)
             else:

@@ -7,8 +7,7 @@ from operator import attrgetter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateways.pipeline.batch import Batcher, BatchLimits
-from gateways.pipeline.sink import Fate
+from gateways.pipeline.batch import Batch, Batcher, BatchLimits
 from harness.pipeline import RecordingOrigin, make_batch, make_messages
 
 BODIES = st.lists(st.binary(max_size=30), max_size=60)
@@ -34,11 +33,11 @@ def test_batches_are_the_stream_in_pieces(
     assert [batch.born for batch in batches] == sorted(batch.born for batch in batches)
 
 
-@given(st.lists(st.tuples(st.binary(max_size=9), st.sampled_from(Fate)), min_size=1, max_size=40))
-def test_divide_sends_every_message_one_way(events: list[tuple[bytes, Fate]]) -> None:
-    batch = make_batch([body for body, _ in events])
-    confirmed, rest = batch.divide([fate for _, fate in events])
-    kept = [] if rest is None else rest.messages
-    assert len(confirmed) + len(kept) == len(batch)
-    assert [message.body for message in kept] == [body for body, fate in events if fate is not Fate.CONFIRMED]
-    assert rest is None or rest.size == sum(len(event) + 1 for event in rest.events)
+@given(st.lists(st.binary(max_size=20), min_size=2, max_size=9))
+def test_halves_joined_again_are_the_batch(bodies: list[bytes]) -> None:
+    batch = make_batch(bodies, born=7.0)
+    first, second = batch.halves()
+    assert abs(len(first) - len(second)) <= 1
+    joined = Batch.joined([first, second])
+    assert (joined.events, joined.messages) == (batch.events, batch.messages)
+    assert (joined.size, joined.born) == (batch.size, 7.0)

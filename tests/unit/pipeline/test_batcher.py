@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from operator import attrgetter
 
-from hypothesis import given
-from hypothesis import strategies as st
-
-from gateways.pipeline.batch import Batch, Batcher, BatchLimits
+from gateways.pipeline.batch import Batcher, BatchLimits
 from harness.pipeline import RecordingOrigin, make_batch, make_messages
 
 ORIGIN = RecordingOrigin()
@@ -69,42 +66,7 @@ def test_pick_keeps_order_framing_and_birth() -> None:
     assert (part.size, part.born) == (7, 7.0)
 
 
-@given(st.lists(st.binary(max_size=20), min_size=2, max_size=9))
-def test_halves_joined_again_are_the_batch(bodies: list[bytes]) -> None:
-    batch = make_batch(bodies, born=7.0)
-    first, second = batch.halves()
-    assert abs(len(first) - len(second)) <= 1
-    joined = Batch.joined([first, second])
-    assert (joined.events, joined.messages, joined.size, joined.born) == (
-        batch.events,
-        batch.messages,
-        batch.size,
-        7.0,
-    )
-
-
 def test_limits_of_the_sink_are_kept_where_they_are_lower() -> None:
     assert BatchLimits(500, 1000, 2.0).within(100, 0) == BatchLimits(100, 1000, 2.0)
     assert BatchLimits(500, 1000, 2.0).within(0, 200) == BatchLimits(500, 200, 2.0)
     assert BatchLimits(500, 1000, 2.0).within(1000, 5000) == BatchLimits(500, 1000, 2.0)
-
-
-@given(
-    st.lists(st.lists(st.binary(max_size=30), min_size=1, max_size=12), max_size=8),
-    st.integers(1, 10),
-    st.integers(1, 60),
-)
-def test_no_event_is_lost_or_moved_and_no_batch_exceeds_its_limits(
-    chunks: list[list[bytes]], max_messages: int, max_bytes: int
-) -> None:
-    subject = batcher(max_messages, max_bytes, overhead=1)
-    cut: list[Batch] = []
-    for now, chunk in enumerate(chunks):
-        cut += subject.add(make_messages(chunk, ORIGIN), float(now))
-    last = subject.cut()
-    cut += [last] if last else []
-    assert [event for batch in cut for event in batch.events] == [body for chunk in chunks for body in chunk]
-    for batch in cut:
-        assert batch.size == sum(len(event) + 1 for event in batch.events)
-        assert len(batch) <= max_messages
-        assert batch.size <= max_bytes or len(batch) == 1
