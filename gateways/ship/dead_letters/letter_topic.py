@@ -1,0 +1,111 @@
+"""Letters in an NSQ topic, read on a channel of their own. A letter is finished after it was confirmed.
+
+Looking at them takes them off the channel for a moment: they go back and have one more attempt each. A new
+channel gets all that the topic has kept so far, so it must not be an ephemeral one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any
+
+from gateways.ship.dead_letters.source import Found, read_found
+from nsqgw import Consumer
+from nsqgw.errors import ConfigError
+from nsqgw.message import Message
+
+_AWAY = 60.0
+_MAX_BATCH_BYTES = 64 << 20
+_STOP_TIMEOUT = 5.0
+
+
+class LetterTopic:
+    """See `gateways.ship.dead_letters.source.Source`.
+
+    wait           seconds without a new letter after which all were seen
+    max_in_flight  letters in hand at once. Those that are left are kept in hand to the end; from half of this
+                   on they go back for a minute, so that the same run does not see them again
+    """
+
+    total = None
+
+    def __init__(
+        self,
+        topic: str,
+        channel: str,
+        *,
+        wait: float,
+        connect_timeout: float,
+        max_in_flight: int,
+        **consumer: Any,
+    ) -> None:
+        if channel.endswith("#ephemeral"):
+            raise ConfigError(
+                f"channel {channel!r} is ephemeral: when it goes, all letters go with it; name another"
+            )
+        self._consumer = Consumer(topic, channel, max_in_flight=max_in_flight, **consumer)
+        self._wait = wait
+        self._max_in_flight = max_in_flight
+        self._connect_timeout = connect_timeout
+        self._held: dict[bytes, Message] = {}
+
+    async def __aenter__(self) -> LetterTopic:
+        """NotConnected when no nsqd can be reached."""
+        await self._consumer.start()
+        try:
+            await self._consumer.wait_connected(self._connect_timeout)
+        except BaseException:
+            await self._consumer.stop(_STOP_TIMEOUT)
+            raise
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        """Whatever was not answered goes back at once."""
+        for message in self._held.values():
+            if not message.answered:
+                message.requeue(0.0, backoff=False)
+        self._held.clear()
+        await self._consumer.stop(_STOP_TIMEOUT)
+
+    async def letters(self) -> AsyncGenerator[Found, None]:
+        """Until none came for `wait` seconds, or one comes that was seen before."""
+        seen: set[bytes] = set()
+        chunks = self._consumer.batches(
+            max_messages=self._max_in_flight, max_bytes=_MAX_BATCH_BYTES, max_wait=0.0
+        )
+        coming: asyncio.Future[Sequence[Message]] | None = None
+        try:
+            while True:
+                coming = coming or asyncio.ensure_future(chunks.__anext__())
+                done, _ = await asyncio.wait({coming}, timeout=self._wait)
+                if not done:
+                    return
+                messages, coming = coming.result(), None
+                self._held |= {message.id: message for message in messages}
+                if any(message.id in seen for message in messages):
+                    return
+                seen.update(message.id for message in messages)
+                for message in messages:
+                    yield read_found(message.id.decode("ascii", "backslashreplace"), message.body, message)
+        finally:
+            if coming is not None:
+                coming.cancel()
+                await asyncio.gather(coming, return_exceptions=True)
+
+    async def replayed(self, found: Sequence[Found]) -> None:
+        """Finish them."""
+        for message in self._taken(found):
+            message.finish()
+
+    async def left(self, found: Sequence[Found]) -> None:
+        """Keep them in hand until the end, or give them back for a while."""
+        if len(self._held) >= self._max_in_flight / 2:
+            for message in self._taken(found):
+                message.requeue(_AWAY, backoff=False)
+
+    def _taken(self, found: Sequence[Found]) -> list[Message]:
+        messages = [each.handle for each in found if isinstance(each.handle, Message)]
+        for message in messages:
+            self._held.pop(message.id, None)
+        return [message for message in messages if not message.answered]
