@@ -32,7 +32,7 @@ from compat.nsqd.topic import Topic
 from compat.nsqd.turn import Turn
 from nsqgw.errors import SubFailed
 from nsqgw.protocol.names import is_ephemeral
-from nsqgw.service.listen import bound_address, bound_port, listen, remove_socket
+from nsqgw.service.listen import BACKLOG, bound_address, bound_port, listen, remove_socket
 
 logger = logging.getLogger(__name__)
 
@@ -103,7 +103,8 @@ class Nsqd:
         sockets = listen(self.options.tcp_address)
         self.tcp_address = bound_address(sockets)
         for each in sockets:
-            self._servers.append(await loop.create_server(lambda: self.connection_class(self), sock=each))
+            server = await loop.create_server(lambda: self.connection_class(self), sock=each, backlog=BACKLOG)
+            self._servers.append(server)
         logger.info("TCP: listening on %s", self.tcp_address)
         if self.options.http_address:
             self.http_address = self._http.listen(self.options.http_address)

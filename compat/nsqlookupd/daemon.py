@@ -18,7 +18,7 @@ from compat.nsqlookupd.topology import Topology
 from compat.nsqlookupd.topology_registry import WatchedRegistry
 from compat.version import NSQ_VERSION
 from nsqgw.errors import NSQError
-from nsqgw.service.listen import bound_address, bound_port, listen, remove_socket
+from nsqgw.service.listen import BACKLOG, bound_address, bound_port, listen, remove_socket
 
 logger = logging.getLogger(__name__)
 
@@ -101,7 +101,8 @@ class Nsqlookupd:
         loop = asyncio.get_running_loop()
         sockets = listen(self.options.tcp_address)
         for each in sockets:
-            self._servers.append(await loop.create_server(lambda: PeerConnection(self), sock=each))
+            server = await loop.create_server(lambda: PeerConnection(self), sock=each, backlog=BACKLOG)
+            self._servers.append(server)
         self.tcp_address = bound_address(sockets)
         logger.info("TCP: listening on %s", self.tcp_address)
         sockets = listen(self.options.http_address)

@@ -18,14 +18,11 @@ from gateways.push.context import Context
 from gateways.push.http import END_OF_HEAD, BadRequest, Request, Response, error_response, parse_request
 from gateways.push.session import Session, tune
 from nsqgw.deadline import within
-from nsqgw.service.listen import bound_address, listen
+from nsqgw.service.listen import BACKLOG, bound_address, listen
 
 logger = logging.getLogger(__name__)
 
 Router = Callable[[Request], "Response | Session"]
-
-_BACKLOG = 1024
-"""Connections the kernel may hold until they are accepted; all browsers come at once after a restart."""
 
 
 class HeadReader(asyncio.Protocol):
@@ -134,7 +131,7 @@ class Front:
         loop = asyncio.get_running_loop()
         for sock in sockets:
             server = await loop.create_server(
-                lambda: HeadReader(self._context, self._router), sock=sock, backlog=_BACKLOG
+                lambda: HeadReader(self._context, self._router), sock=sock, backlog=BACKLOG
             )
             self._servers.append(server)
         self._wheel = asyncio.create_task(self._context.turn_wheel())

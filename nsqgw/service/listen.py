@@ -10,7 +10,12 @@ from contextlib import suppress
 from nsqgw.errors import ListenFailed
 from nsqgw.service.settings import Address, parse_address
 
-BACKLOG = 1024
+BACKLOG = 4096
+"""Connections that wait to be accepted, as many as Linux allows by default: after an outage all come at once.
+
+asyncio listens again with a backlog of its own, 100, where it is not told this one. What does not fit waits for
+a second, until the kernel tries again.
+"""
 
 _REMEDIES = {
     errno.EADDRINUSE: "stop the program that uses it, or choose another port{by} (0 takes any free one)",

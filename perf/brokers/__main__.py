@@ -121,7 +121,7 @@ def run(row: Row, kind: type[RealNsqd], part: float) -> float:
     try:
         post(daemon.http_address, f"/topic/create?topic={TOPIC}")
         post(daemon.http_address, f"/channel/create?topic={TOPIC}&channel={CHANNEL}")
-        return row.measure(daemon, max(10_000, round(row.count * part / 1000) * 1000))
+        return row.measure(daemon, max(2000, round(row.count * part / 1000) * 1000))
     finally:
         daemon.close()
 

@@ -36,7 +36,7 @@ def test_all_scenarios_run(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     results = json.loads(figures.read_text())
     assert results["skipped"] == {}
-    assert len(results["cpu"]) == 8
+    assert len(results["cpu"]) == 9
     assert all(len(clients["nsqgw"]) == 1 for clients in results["cpu"].values())
     assert len(results["latency"]["nsqgw"][0]["latencies"]) == 10
     assert "nsqgw.consumer.consumer" in results["imports"]["nsqgw"][0]["modules"]

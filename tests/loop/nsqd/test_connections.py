@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import socket
 import struct
+from pathlib import Path
 from typing import Any
 
+from compat.nsqd import Nsqd
 from compat.threaded import ThreadedNsqd
 from harness.http import get
 from harness.polling import eventually
 from harness.wire import ERROR, RESPONSE, Frame, Wire, sized
 from nsqgw.protocol.compression import Codec, Deflate, Snappy
+from nsqgw.service.listen import BACKLOG
 
 BODY = bytes(200_000)
 
@@ -22,6 +26,22 @@ def channel_stats(broker: ThreadedNsqd, topic: str) -> dict[str, Any]:
     topics = json.loads(answer.body)["topics"]
     channels: dict[str, Any] = topics[0]["channels"][0] if topics and topics[0]["channels"] else {}
     return channels
+
+
+def backlog(server: asyncio.Server) -> int:
+    """How many connections may wait to be accepted, as the kernel says: tcpi_sacked of a listener."""
+    (sock,) = server.sockets
+    return int(struct.unpack_from("I", sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 64), 28)[0])
+
+
+def test_all_clients_may_come_back_at_once(broker: ThreadedNsqd) -> None:
+    """asyncio's own backlog is 100: beyond it connections wait for the kernel to try again, a second."""
+    limit = int(Path("/proc/sys/net/core/somaxconn").read_text())
+
+    async def backlogs(nsqd: Nsqd) -> list[int]:
+        return [backlog(server) for server in nsqd._servers]
+
+    assert broker.run(backlogs) == [min(BACKLOG, limit)]
 
 
 def stalled_consumer(broker: ThreadedNsqd, topic: str, heartbeat_interval: int) -> Wire:
