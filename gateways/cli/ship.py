@@ -37,11 +37,10 @@ from nsqgw.service import logs
 from nsqgw.service.lifecycle import run
 
 SUBCOMMANDS = {
-    "dlq": ("gateways.cli.ship_dlq", "Dead letters: list, show, replay."),
     "validate": ("gateways.cli.ship_validate", "Check a config file, and whether what it names is reached."),
     "top": ("gateways.cli.ship_top", "Watch what a running gateway does."),
     "tap": ("gateways.cli.ship_tap", "Watch events come into a running gateway."),
-    "dlq": ("gateways.cli.ship_dlq", "Look at dead letters, and replay them."),
+    "dlq": ("gateways.cli.ship_dlq", "Dead letters: list, show, replay."),
 }
 """Name -> the module that has it as `command`, and its line in the help."""
 
