@@ -22,6 +22,12 @@ from nsqgw import Producer
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
+START = """
+import runpy, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # shells have their background jobs ignore it
+runpy.run_path(sys.argv[1], run_name="__main__")
+"""
+
 
 class Example:
     """One program under way in a folder of its own; what it needs to know is in its environment."""
@@ -30,7 +36,7 @@ class Example:
         self._output = folder / "output"
         with self._output.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-W", "error", EXAMPLES / name],
+                [sys.executable, "-W", "error", "-c", START, EXAMPLES / name],
                 cwd=folder,
                 env=os.environ | environment,
                 stdout=output,
