@@ -127,6 +127,13 @@ def test_c_nsqd_3_4_5_8_everything_is_handed_over(
     assert {body for body, _ in receive(nsqd, "no-channel", "first", 20)} == set(bodies)
 
 
+def test_a_deferred_message_that_goes_to_disk_loses_its_delay(start: Start) -> None:
+    nsqd = start(mem_queue_size=0)
+    with Wire(nsqd.tcp_address) as wire:
+        wire.ok(b"DPUB t 3600000", b"x")
+    assert receive(nsqd, "t", "c", 1) == [(b"x", 1)]
+
+
 def test_c_nsqd_6_nsqd_dat_names_what_is_not_ephemeral(start: Start) -> None:
     nsqd = start()
     assert nsqd.metadata() == {"topics": None, "version": "1.3.0"}

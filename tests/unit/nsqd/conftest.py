@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from compat.nsqd.backend import MemoryBackend
 from compat.nsqd.channel import Channel
 from harness.channels import Inbox, Woken, memory_backend
 
@@ -17,14 +18,19 @@ def woken() -> Woken:
 
 @pytest.fixture
 def make_channel(woken: Woken) -> Callable[..., Channel]:
-    def make(name: str = "ch", mem_queue_size: int = 10, max_msg_timeout: float = 900.0) -> Channel:
+    def make(
+        name: str = "ch",
+        mem_queue_size: int = 10,
+        max_msg_timeout: float = 900.0,
+        open_backend: Callable[..., MemoryBackend] = memory_backend,
+    ) -> Channel:
         return Channel(
             "t",
             name,
             mem_queue_size=mem_queue_size,
             max_msg_timeout=max_msg_timeout,
             wake=woken,
-            open_backend=memory_backend,
+            open_backend=open_backend,
         )
 
     return make

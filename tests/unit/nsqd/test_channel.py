@@ -253,6 +253,19 @@ def test_attempts_wrap_after_16_bits(channel: Channel, join: Callable[..., Inbox
     assert inbox.messages[0].attempts == 0
 
 
+def test_a_message_in_flight_twice_counts_once(channel: Channel, join: Callable[..., Inbox]) -> None:
+    """A disk queue brings it after a crash: once where it was read, once where it was requeued to."""
+    one, other = join(1), join(1)
+    [message] = make_messages(b"a")
+    channel.put([message, message.copy()])
+    channel.hand_out(0.0)
+    assert (one.bodies, other.bodies) == ([b"a"], [b"a"])
+    assert channel.in_flight_count == one.consumer.in_flight_count + other.consumer.in_flight_count == 1
+    failed = channel.finish([message.id], one.consumer) + channel.finish([message.id], other.consumer)
+    assert len(failed) == 1
+    assert (one.consumer.in_flight_count, other.consumer.in_flight_count) == (0, 0)
+
+
 steps = st.lists(
     st.tuples(
         st.sampled_from(["put", "rdy", "finish", "requeue", "touch", "turn", "block", "leave", "pause"]),

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from compat.nsqd.channel import Channel
-from compat.nsqd.topic import Topic
+from compat.nsqd.topic import PUMP_MESSAGES, Topic
 from harness.channels import NOW_NS, Inbox, Woken, memory_backend
 
 
@@ -109,6 +109,52 @@ def test_counters_and_backend_depth(topic: Topic) -> None:
     assert (topic.depth, topic.backend_depth) == (12, 2)
     topic.empty()
     assert (topic.depth, topic.message_count) == (0, 12)
+
+
+def test_what_is_behind_memory_moves_in_portions(
+    make_topic: Callable[..., Topic], woken: Woken, make_channel: Callable[..., Channel]
+) -> None:
+    topic = make_topic(mem_queue_size=0)
+    channel = make_channel(mem_queue_size=10_000)
+    topic.put([b"a"] * (PUMP_MESSAGES + 1), NOW_NS)
+    topic.add_channel(channel)
+    topic.pump(0.0)
+    woken.count = 0
+    assert (topic.depth, channel.depth) == (1, PUMP_MESSAGES)
+    topic.scan()
+    assert woken.count == 1
+    topic.pump(0.0)
+    assert (topic.depth, channel.depth) == (0, PUMP_MESSAGES + 1)
+
+
+def test_a_topic_waits_for_a_channel_that_is_overfull(
+    make_topic: Callable[..., Topic], make_channel: Callable[..., Channel]
+) -> None:
+    topic = make_topic()
+    backend = memory_backend()
+    channel = make_channel(mem_queue_size=1, open_backend=lambda *_: backend)
+    topic.add_channel(channel)
+    budget, backend._budget.limit = backend._budget.limit, 0
+    topic.put([b"a", b"b"], NOW_NS)
+    topic.pump(0.0)
+    topic.put([b"c"], NOW_NS)
+    topic.pump(0.0)
+    assert (channel.depth, channel.overfull, topic.depth) == (2, True, 1)
+    backend._budget.limit = budget
+    channel.scan(0.0)
+    topic.pump(0.0)
+    assert (channel.depth, channel.overfull, topic.depth) == (3, False, 0)
+
+
+@pytest.mark.parametrize("has_channel", [True, False])
+def test_without_memory_a_deferred_message_leaves_at_once_or_goes_to_the_backend(
+    make_topic: Callable[..., Topic], make_channel: Callable[..., Channel], has_channel: bool
+) -> None:
+    topic = make_topic(mem_queue_size=0)
+    if has_channel:
+        topic.add_channel(make_channel())
+    topic.put([b"a"], NOW_NS, 5.0)
+    assert topic.backend_depth == (not has_channel)
 
 
 def test_an_ephemeral_topic_drops_what_does_not_fit(make_topic: Callable[..., Topic]) -> None:
