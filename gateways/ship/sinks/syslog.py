@@ -18,7 +18,7 @@ from datetime import datetime, timezone
 from functools import lru_cache
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from gateways.pipeline.batch import Batch
 from gateways.pipeline.identity import event_id
@@ -62,7 +62,7 @@ class SyslogSettings(SinkSettings):
     """
 
     type: Literal["syslog"] = "syslog"
-    address: str = Field(min_length=1)
+    address: str
     tls: TlsSettings | None = None
     facility: str = Field(default="user", pattern=f"^({'|'.join(FACILITIES)})$")
     severity: str = Field(default="info", pattern=f"^({'|'.join(SEVERITIES)})$")
@@ -74,6 +74,12 @@ class SyslogSettings(SinkSettings):
     oversize: Literal["reject", "truncate"] = "reject"
     confirm: Literal["closed", "sent"] = "closed"
     timeout: Seconds = Field(default=10.0, gt=0, le=60)
+
+    @field_validator("address")
+    @classmethod
+    def _check_address(cls, value: str) -> str:
+        parse_address(value, default_port=_PORT)
+        return value
 
     def make(self, concurrency: int) -> Sink:
         """The sink; its connections are one after the other, with all batches that wait."""

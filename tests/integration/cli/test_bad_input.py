@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from gateways.cli.main import main
+from gateways.ship.destination import KNOWN
 from harness.command import ROOT, run_nsqgw
 
 SHIP = ["ship", "--topic", "events", "--channel", "archive", "--admin-address="]
 NSQD = ["--nsqd-tcp-address", "127.0.0.1:1"]
 NAMES = "1 to 64 letters, digits, '.', '_' or '-', optionally ending in '#ephemeral'"
-KINDS = "file:PATH, stdout, http://HOST/PATH, https://HOST/PATH"
 SEE = "(see nsqgw ship --help)"
 
 USAGE = [
@@ -29,7 +29,7 @@ USAGE = [
     (
         [*SHIP, *NSQD, "--to", "s3:bucket"],
         "nsqgw ship: Invalid value for '--to': destination 's3:bucket' is not known: it must be one of "
-        f"{KINDS} {SEE}",
+        f"{KNOWN} {SEE}",
     ),
     (
         [*SHIP, *NSQD, "--to", "http://"],

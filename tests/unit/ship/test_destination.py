@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from gateways.ship.destination import (
-    FileSettings,
-    HttpSettings,
-    StdoutSettings,
-    parse_destination,
-)
+from gateways.ship.destination import KNOWN, parse_destination
+from gateways.ship.sinks.file import FileSettings
+from gateways.ship.sinks.http import HttpSettings
+from gateways.ship.sinks.nsq import NsqSettings
+from gateways.ship.sinks.postgresql import PostgresqlSettings
+from gateways.ship.sinks.redis import RedisSettings
+from gateways.ship.sinks.sqlite import SqliteSettings
+from gateways.ship.sinks.stdout import StdoutSettings
+from gateways.ship.sinks.syslog import SyslogSettings
 from nsqgw.errors import ConfigError
 
 
@@ -21,16 +24,30 @@ def test_the_known_kinds() -> None:
         url=("http://127.0.0.1:9428/insert",)
     )
     assert parse_destination("https://h/x") == HttpSettings(url=("https://h/x",))
+    assert parse_destination("sqlite:out.db") == SqliteSettings(path="out.db")
+    assert parse_destination("redis://h:1/2") == RedisSettings(url="redis://h:1/2")
+    assert parse_destination("nsq://h:1,i:2") == NsqSettings(nsqd_tcp_addresses=("h:1", "i:2"))
+    assert parse_destination("syslog://h") == SyslogSettings(address="h")
+    encrypted = parse_destination("syslog+tls://h:1")
+    assert isinstance(encrypted, SyslogSettings)
+    assert encrypted.address == "h:1"
+    assert encrypted.tls is not None
+    database = parse_destination("postgresql://u@h/d")
+    assert isinstance(database, PostgresqlSettings)
+    assert database.dsn.get_secret_value() == "postgresql://u@h/d"
+
+
+@pytest.mark.parametrize("text", ["syslog://", "syslog://h:99999", "nsq://", "nsq://h", "redis:h"])
+def test_an_incomplete_address_is_named(text: str) -> None:
+    with pytest.raises(ConfigError, match="write "):
+        parse_destination(text)
 
 
 @pytest.mark.parametrize("text", ["", "ftp:x", "ftp://host", "out.ndjson", "stdout:", "loggly", "FILE:x"])
 def test_an_unknown_kind_lists_the_known_ones(text: str) -> None:
     with pytest.raises(ConfigError) as caught:
         parse_destination(text)
-    assert str(caught.value) == (
-        f"destination {text!r} is not known: it must be one of file:PATH, stdout, http://HOST/PATH, "
-        "https://HOST/PATH"
-    )
+    assert str(caught.value) == f"destination {text!r} is not known: it must be one of {KNOWN}"
 
 
 @pytest.mark.parametrize(
@@ -49,6 +66,8 @@ def test_a_file_needs_a_name() -> None:
 
 def test_secrets_are_not_shown() -> None:
     assert parse_destination("https://u:secret@h/x?token=t").shown()["url"] == ["https://***@h/***"]
+    assert parse_destination("redis://u:secret@h/0").shown()["url"] == "redis://***@h/***"
+    assert "secret" not in str(parse_destination("postgresql://u:secret@h/x").shown())
 
 
 @pytest.mark.parametrize(
