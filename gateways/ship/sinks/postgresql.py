@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     import psycopg
 
 _CLOSE_TIMEOUT = 1.0
-_UNDEFINED_TABLE = "42P01"
 _REJECTED_CLASSES = ("22", "23", "54")  # data, constraints other than our key, sizes beyond a limit
 _BLOCKED_CLASSES = ("0A", "28", "3D", "3F", "42")  # rights, databases, schemas, tables and columns
 _REFUSED_AT_LOGIN = re.compile(
@@ -128,12 +127,17 @@ class PostgresqlSink:
         indexes = list(bodies)
         if not indexes:
             return outcome_of(len(batch), refused)
+        messages = [batch.messages[index] for index in indexes]
         try:
-            await self._insert([batch.messages[index] for index in indexes], list(bodies.values()))
+            try:
+                await self._insert(messages, list(bodies.values()))
+            except psycopg.errors.UndefinedTable:
+                if not self._settings.create_table:
+                    raise
+                await self._create_table()
+                await self._insert(messages, list(bodies.values()))
         except psycopg.Error as error:
             await self._close_idle()
-            if error.sqlstate == _UNDEFINED_TABLE and self._settings.create_table:
-                return await self._create_table()
             failure = _failure(error)
             if not refused:
                 return Outcome(*failure)
@@ -197,18 +201,16 @@ class PostgresqlSink:
             raise
         return connection
 
-    async def _create_table(self) -> Outcome:
-        import psycopg
+    async def _create_table(self) -> None:
+        from psycopg.errors import DuplicateTable, UniqueViolation
 
+        connection = await self._connect()
         try:
-            connection = await self._connect()
-            try:
+            # Despite its IF NOT EXISTS, one of two that create it at once fails.
+            with contextlib.suppress(DuplicateTable, UniqueViolation):
                 await connection.execute(_create_statement(self._settings))
-            finally:
-                await connection.close()
-        except psycopg.Error as error:
-            return Outcome(*_failure(error))
-        return Outcome(Fate.RETRY, f"table {self._settings.table} was missing, and is created", 0.0)
+        finally:
+            await connection.close()
 
     async def _close_idle(self) -> None:
         while self._idle:

