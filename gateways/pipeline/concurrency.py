@@ -39,7 +39,7 @@ class Concurrency:
         return self._start if self._fixed else int(self._exact)
 
     def succeeded(self, seconds: float, crowded: bool) -> None:
-        """A try was answered well after so many seconds; `crowded` when no more might have begun beside it."""
+        """A try was answered well after so many seconds; `crowded` when no more could begin beside it."""
         slow = self._is_slow(seconds)
         self._settled -= self._settled > 0
         difference = seconds - self._mean

@@ -107,7 +107,7 @@ class Delivery:
         self._send_more()
 
     async def wait_empty(self) -> None:
-        """Until everything submitted is confirmed, refused or given up."""
+        """Until everything submitted is confirmed, refused or given up, or the sink is gone."""
         await self._empty.wait()
 
     async def stop(self) -> list[Batch]:
@@ -140,7 +140,9 @@ class Delivery:
             return
         error = task.exception()
         if isinstance(error, Exception):
-            self._on_gone(error)  # its parcel stays where it is: `stop` finds it there
+            # Its parcel stays where it is: `stop` finds it there.
+            self._empty.set()
+            self._on_gone(error)
             return
         del self._under_way[task]
         self._send_more()
@@ -150,12 +152,42 @@ class Delivery:
 
     async def _deliver(self, parcel: Parcel) -> None:
         first = True
-        while (piece := self._next_piece(parcel)) is not None:
-            outcome = await self._try_in_turn(piece, first)
-            if outcome is None:
+        while parcel.current is not None:
+            if not await self._try_in_turn(parcel, first):
                 self._expire(parcel)
                 return
             first = False
+
+    async def _try_in_turn(self, parcel: Parcel, first: bool) -> bool:
+        """One try, when the endpoint's backoff allows it; False when the parcel's time was up before."""
+        while self.circuit.failing:
+            async with self._probe:
+                if self.circuit.failing:
+                    in_time = await self._wait(parcel)
+                    if in_time:
+                        await self._try(parcel, first)
+                    return in_time
+        if self._time_left(parcel) <= 0:
+            return False
+        await self._try(parcel, first)
+        return True
+
+    async def _wait(self, parcel: Parcel) -> bool:
+        """Sit out the backoff; False when the parcel's time is up first."""
+        while (left := self._time_left(parcel)) > 0:
+            delay = self.circuit.delay(self._clock())
+            if delay <= 0:
+                return True
+            await asyncio.sleep(min(delay, left))
+        return False
+
+    def _time_left(self, parcel: Parcel) -> float:
+        return parcel.born + self._policy.budget - self._clock()
+
+    async def _try(self, parcel: Parcel, first: bool) -> None:
+        piece = self._next_piece(parcel)
+        if piece is not None:
+            outcome = await self._send(piece, first)
             self._settle(parcel, piece, outcome)
 
     def _next_piece(self, parcel: Parcel) -> Batch | None:
@@ -168,27 +200,7 @@ class Delivery:
             parcel.replace(*([rest] if rest is not None else []))
         return None
 
-    async def _try_in_turn(self, batch: Batch, first: bool) -> Outcome | None:
-        """One try, when the endpoint's backoff allows it; None when the batch's time was up before."""
-        while self.circuit.failing:
-            async with self._probe:
-                if self.circuit.failing:
-                    return await self._try(batch, first) if await self._wait(batch) else None
-        return None if self._time_left(batch) <= 0 else await self._try(batch, first)
-
-    async def _wait(self, batch: Batch) -> bool:
-        """Sit out the backoff; False when the batch's time is up first."""
-        while (left := self._time_left(batch)) > 0:
-            delay = self.circuit.delay(self._clock())
-            if delay <= 0:
-                return True
-            await asyncio.sleep(min(delay, left))
-        return False
-
-    def _time_left(self, batch: Batch) -> float:
-        return batch.born + self._policy.budget - self._clock()
-
-    async def _try(self, batch: Batch, first: bool) -> Outcome:
+    async def _send(self, batch: Batch, first: bool) -> Outcome:
         started, crowded = self._clock(), len(self._under_way) >= self._concurrency.limit
         self.counters.retries += not first
         try:

@@ -164,7 +164,8 @@ class Pipeline:
         """For how many seconds the oldest of them has been held."""
         born = [branch.oldest for branch in self._fan_out.required]
         born += [self._burial.oldest] if self._burial is not None else []
-        return self._loop.time() - min((each for each in born if each is not None), default=self._loop.time())
+        now = self._loop.time()
+        return now - min((each for each in born if each is not None), default=now)
 
     # -- life
 

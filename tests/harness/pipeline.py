@@ -109,8 +109,13 @@ class ScriptedSink:
         self.tried: list[list[bytes]] = []
         self.tried_at: list[float] = []
         self.delivered: list[bytes] = []
+        self.messages: list[Message] = []  # of the last try
         self.under_way = 0
         self.most_under_way = 0
+
+    def recover(self) -> None:
+        """Confirm from now on."""
+        self._script.clear()
 
     async def open(self) -> None:
         """Always open."""
@@ -120,6 +125,7 @@ class ScriptedSink:
 
     async def send(self, batch: Batch) -> Outcome:
         self.tried.append(list(batch.events))
+        self.messages = list(batch.messages)
         self.tried_at.append(asyncio.get_running_loop().time())
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)
@@ -174,3 +180,13 @@ async def hang(batch: Batch) -> Outcome:
     """A step that never answers."""
     await asyncio.Event().wait()
     return CONFIRMED
+
+
+def confirming(may_confirm: asyncio.Event) -> Step:
+    """A step that confirms as soon as it may."""
+
+    async def wait(batch: Batch) -> Outcome:
+        await may_confirm.wait()
+        return CONFIRMED
+
+    return wait

@@ -12,7 +12,7 @@ from gateways.pipeline.batch import Batch
 from gateways.pipeline.delivery import DeliveryLimits
 from gateways.pipeline.retry import RetryPolicy
 from gateways.pipeline.sink import CONFIRMED, Fate, Outcome, SinkGone
-from harness.pipeline import RecordingOrigin, ScriptedSink, WatchedDelivery, hang, make_batch
+from harness.pipeline import RecordingOrigin, ScriptedSink, WatchedDelivery, confirming, hang, make_batch
 from harness.polling import eventually_async
 
 QUICK = RetryPolicy(initial=0.001, cap=0.002)
@@ -49,12 +49,7 @@ async def settled(delivery: WatchedDelivery) -> None:
 
 async def test_messages_are_finished_once_the_sink_confirms_and_not_before(start: Start) -> None:
     origin, may_confirm = RecordingOrigin(), asyncio.Event()
-
-    async def confirm_later(batch: Batch) -> Outcome:
-        await may_confirm.wait()
-        return CONFIRMED
-
-    delivery = start(sink := ScriptedSink(confirm_later))
+    delivery = start(sink := ScriptedSink(confirming(may_confirm)))
     delivery.submit(batch_of(origin, b"a", b"b"))
     await eventually_async(lambda: sink.tried)
     assert origin.finished == []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ from gateways.pipeline.fan_out import Route
 from gateways.pipeline.pipeline import Pipeline, PipelineLimits
 from gateways.pipeline.retry import RetryPolicy
 from gateways.pipeline.sink import CONFIRMED, Fate, Outcome, SinkGone
-from harness.pipeline import FakeSource, ScriptedSink, hang
+from harness.pipeline import FakeSource, ScriptedSink, confirming, hang
 from harness.polling import eventually_async
 
 Start = Callable[..., Pipeline]
@@ -22,23 +22,17 @@ LONG = 3600.0
 
 
 @pytest.fixture
-async def start() -> AsyncIterator[Start]:
+def start(run: Start) -> Start:
     """Starts a pipeline from the sources to the sink; keywords are those of the limits."""
-    running: list[Pipeline] = []
 
     def start_one(sources: list[FakeSource], sink: ScriptedSink, **limits: Any) -> Pipeline:
         batch = BatchLimits(
             limits.pop("max_messages", 500), limits.pop("max_bytes", 5_000_000), limits.pop("max_age", LONG)
         )
         retry = RetryPolicy(initial=0.001, cap=0.002)
-        pipeline = Pipeline(sources, [Route(sink)], PipelineLimits(batch, **limits), retry)
-        pipeline.start()
-        running.append(pipeline)
-        return pipeline
+        return run(sources, [Route(sink)], PipelineLimits(batch, **limits), retry)
 
-    yield start_one
-    for pipeline in running:
-        await pipeline.drain(0.0)
+    return start_one
 
 
 async def test_a_batch_gathers_messages_of_several_topics(start: Start) -> None:
@@ -73,12 +67,7 @@ async def test_a_starved_consumer_does_not_wait_for_the_age(start: Start) -> Non
 async def test_an_old_batch_goes_on_growing_while_the_sink_is_busy(start: Start) -> None:
     source = FakeSource()
     may_go_on = asyncio.Event()
-
-    async def wait(batch: object) -> Outcome:
-        await may_go_on.wait()
-        return CONFIRMED
-
-    pipeline = start([source], sink := ScriptedSink(wait), max_age=0.01, concurrency=1)
+    pipeline = start([source], sink := ScriptedSink(confirming(may_go_on)), max_age=0.01, concurrency=1)
     source.deliver(b"0")
     await eventually_async(lambda: sink.under_way)
     for number in range(1, 6):
@@ -93,12 +82,7 @@ async def test_an_old_batch_goes_on_growing_while_the_sink_is_busy(start: Start)
 async def test_consumers_are_paused_above_the_bound_of_bytes_and_resumed_below_half(start: Start) -> None:
     source = FakeSource()
     may_go_on = asyncio.Event()
-
-    async def wait(batch: object) -> Outcome:
-        await may_go_on.wait()
-        return CONFIRMED
-
-    pipeline = start([source], ScriptedSink(wait), max_messages=1, max_bytes_held=100)
+    pipeline = start([source], ScriptedSink(confirming(may_go_on)), max_messages=1, max_bytes_held=100)
     source.deliver(b"x" * 60)
     await eventually_async(lambda: pipeline.held_bytes == 61)
     assert not source.paused
