@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 ARGS ?=
 JOBS ?= 4
 
-.PHONY: help venv demo test test-oldest docs check real-daemons system-packages bench bench-compare bench-brokers soak soak-reconnects soak-kills bench-feed clean
+.PHONY: help venv demo test test-oldest docs check real-daemons real-sinks system-packages bench bench-compare bench-brokers soak soak-reconnects soak-kills bench-feed clean
 
 help:
 	@echo "make demo             run the whole way on this machine, with a page to look at (ARGS='--help' for its options)"
@@ -15,6 +15,7 @@ help:
 	@echo "make docs             the pages of docs/ with the reference of the library, as HTML"
 	@echo "make check            format, lint, types and layers"
 	@echo "make real-daemons     build the original nsqd, nsqlookupd, nsqadmin and tools into .cache/bin (needs Go)"
+	@echo "make real-sinks       build VictoriaLogs and an S3 server into .cache/bin (needs Go)"
 	@echo "make system-packages  install what the tests need from Debian: chromium, Perl modules (needs root)"
 	@echo "make test-oldest      unit, loop and property tests on Python 3.10, if there is one"
 	@echo "make bench            benchmarks; make bench-compare: next to other clients on the same broker"
@@ -44,6 +45,7 @@ demo: venv
 # Without Go the tests against the original daemons are skipped, and say so; under CI every skip is a failure.
 test: venv
 	@tools/real_daemons.sh || { test -z "$(CI)" && echo "make: going on without the original daemons"; }
+	@tools/real_sinks.sh || { test -z "$(CI)" && echo "make: going on without real log services"; }
 	@tools/node_client.sh || { test -z "$(CI)" && echo "make: going on without the client for Node"; }
 	$(BIN)/pytest -n $(JOBS) --dist=loadfile $(ARGS)
 
@@ -62,6 +64,9 @@ check: venv
 
 real-daemons:
 	tools/real_daemons.sh
+
+real-sinks:
+	tools/real_sinks.sh
 
 system-packages:
 	tools/system_packages.sh
