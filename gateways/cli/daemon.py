@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import resource
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
@@ -14,6 +16,8 @@ from nsqgw.service.lifecycle import run
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
+
+logger = logging.getLogger(__name__)
 
 DRAIN_TIMEOUT = 10.0
 
@@ -79,5 +83,15 @@ def run_daemon(
 ) -> int:
     """Log as the original does, run until a signal, and return the exit code."""
     log_to_stderr(log_prefix, log_level)
+    _allow_all_files()
     service = DaemonService(name, daemon, metrics)
     return run(service, admin_address=admin_address, drain_timeout=DRAIN_TIMEOUT, allow_hosts=allow_hosts)
+
+
+def _allow_all_files() -> None:
+    """Have as many files and connections open as this process may, as programs in Go do."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    except (ValueError, OSError) as error:
+        logger.warning("the limit of open files stays as it is: %s", error)
