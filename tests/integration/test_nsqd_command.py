@@ -117,6 +117,8 @@ def test_the_version_line_is_what_scripts_match() -> None:
         (["-tcp-address=nowhere"], 2, "address 'nowhere' is not valid: write host:port"),
         (["-lookupd-tcp-address=nowhere"], 2, "address 'nowhere' is not valid: write host:port"),
         (["-config=/no/such/file"], 1, "/no/such/file"),
+        (["-sync-every=0"], 2, "--sync-every=0: must be above 0"),
+        (["-log-level=error", "-data-path=/no/such/folder"], 1, "--data-path=/no/such/folder: "),
     ],
 )
 def test_a_mistake_is_one_line_and_an_exit_code(flags: list[str], code: int, text: str) -> None:
