@@ -123,7 +123,7 @@ def replay_command(**flags: Any) -> int:
 
 
 def _run(work: Any) -> int:
-    logs.configure("warning", "logfmt")
+    logs.configure("error", "logfmt")  # what goes wrong ends the command and is told there
     return int(asyncio.run(work))
 
 

@@ -61,12 +61,17 @@ class LetterTopic:
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        """Whatever was not answered goes back at once."""
+        """Whatever was not answered goes back at once.
+
+        Only after nsqd was told that this consumer takes no more: else it would send them here again.
+        """
+        stopping = asyncio.create_task(self._consumer.stop(_STOP_TIMEOUT))
+        await asyncio.sleep(0)
         for message in self._held.values():
             if not message.answered:
                 message.requeue(0.0, backoff=False)
         self._held.clear()
-        await self._consumer.stop(_STOP_TIMEOUT)
+        await stopping
 
     async def letters(self) -> AsyncGenerator[Found, None]:
         """Until none came for `wait` seconds, or one comes that was seen before."""
