@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from nsqgw.config import ConnectionConfig, TlsConfig
+from nsqgw.config import ConnectionConfig, ConsumerConfig, TlsConfig
 from nsqgw.connection.tls import client_context
 from nsqgw.service.settings import MASK
 
@@ -27,7 +27,7 @@ class NsqAccess:
 
     def check(self) -> None:
         """ConfigError for a TLS file that cannot be used, or a secret that cannot be sent."""
-        self.connection()
+        ConsumerConfig(**self.options())
         for tls in (self.tls, self.lookupd_tls):
             if tls is not None:
                 client_context(tls)

@@ -7,17 +7,21 @@ their place, and leaves the others alone. When that fails, the old configuration
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from gateways.ship.config import ShipConfig
 from gateways.ship.service import ShipService
 from gateways.ship.settings import ShipSettings
+from gateways.ship.status import Running
+from gateways.ship.tap import Taps
 from nsqgw.errors import NSQError
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
+    from tornado.routing import Rule
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +38,8 @@ class ShipGateway:
         self.config = config
         self.reloads = {"done": 0, "failed": 0}
         self._load = load
+        self._refused = False  # what the last reload read
+        self.taps = Taps(self._watch)
         self._running: dict[str, tuple[ShipSettings, ShipService]] = {}
         self._changed = asyncio.Event()
         self._reloading = asyncio.Lock()
@@ -79,8 +85,10 @@ class ShipGateway:
                 await self._reload()
             except BaseException:
                 self.reloads["failed"] += 1
+                self._refused = True
                 raise
             self.reloads["done"] += 1
+            self._refused = False
 
     def ready(self) -> str | None:
         """Not ready while one of the pipelines is not; names it when there are several."""
@@ -95,9 +103,21 @@ class ShipGateway:
         return "; ".join(told) or None
 
     def metrics(self) -> Iterable[Metric]:
-        """The figures of all pipelines."""
-        for _, service in self.pipelines:
-            yield from service.metrics()
+        """The figures of all pipelines, and of the reloads."""
+        from gateways.ship.metrics import reload_metrics, ship_metrics  # needs the extra `gateways`
+
+        yield from ship_metrics(self.running())
+        yield from reload_metrics(self.reloads, self._refused)
+
+    def running(self) -> list[Running]:
+        """The pipelines that were started, with what is to be known of them."""
+        return [running for _, service in self.pipelines if (running := service.running()) is not None]
+
+    def admin_routes(self) -> Sequence[Rule]:
+        """/status for `nsqgw ship top`, /tap for `nsqgw ship tap`."""
+        from gateways.ship.admin_pages import admin_pages  # needs the extra `gateways`
+
+        return admin_pages(self)
 
     def settings(self) -> dict[str, object]:
         """What is in force."""
@@ -105,10 +125,16 @@ class ShipGateway:
 
     # -- one pipeline
 
+    def _watch(self) -> None:
+        """Show what comes in to those who watch; nothing at all when nobody does."""
+        for name, pipeline, *_ in self.running():
+            pipeline.watch = functools.partial(self.taps.show, name) if self.taps.watched else None
+
     async def _start(self, settings: ShipSettings) -> None:
         service = ShipService(settings)
         self._running[settings.name] = settings, service  # before its start: a failed one is stopped, too
         await service.start()
+        self._watch()
         self._changed.set()
 
     async def _stop(self, name: str) -> None:

@@ -1,4 +1,4 @@
-"""The figures of the log gateway as Prometheus metrics, read from the live pipeline at scrape time.
+"""The figures of the log gateway as Prometheus metrics, read from the live pipelines at scrape time.
 
 Counters are there from the start, as 0: a rate over one that appears with its first event misses that event.
 """
@@ -6,109 +6,186 @@ Counters are there from the start, as 0: a rate over one that appears with its f
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from prometheus_client import Metric
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
 from gateways.pipeline.branch import Branch
-from gateways.pipeline.counters import DROP_REASONS, REQUEUE_REASONS, Stream
-from gateways.pipeline.pipeline import Pipeline
+from gateways.pipeline.counters import DROP_REASONS, REQUEUE_REASONS, Counters, SinkCounters, Stream
 from gateways.pipeline.sink import Fate
+from gateways.ship.status import Running
 
-_STREAM = ("topic", "channel", "sink")
+_STREAM = ("pipeline", "topic", "channel")
+_SINK = ("pipeline", "sink")
+
+_BY_STREAM: tuple[tuple[str, str, Callable[[Counters], Mapping[Stream, int]]], ...] = (
+    ("messages_received", "Messages taken in.", lambda counters: counters.received),
+    ("message_bytes_received", "Bytes of their bodies.", lambda counters: counters.received_bytes),
+    ("messages_finished", "Messages confirmed and finished.", lambda counters: counters.finished),
+    (
+        "messages_late",
+        "Answers that came too late, so nsqd delivers again: raise its --msg-timeout when this grows.",
+        lambda counters: counters.late,
+    ),
+    ("messages_deduplicated", "Messages that all sinks had already.", lambda counters: counters.duplicates),
+    (
+        "messages_filtered",
+        "Messages that a transform dropped on purpose.",
+        lambda counters: counters.filtered,
+    ),
+)
+
+_BY_SINK: tuple[tuple[str, str, Callable[[SinkCounters], float]], ...] = (
+    ("events_sent", "Events confirmed by the sink.", lambda counters: counters.events_sent),
+    ("bytes_sent", "Bytes of events confirmed by the sink.", lambda counters: counters.bytes_sent),
+    (
+        "retries",
+        "Tries after the first one of a batch; when it grows, the log says what the sink answered.",
+        lambda counters: counters.retries,
+    ),
+    (
+        "maybe_duplicates",
+        "Events sent again after a try without an answer: the sink may have them twice.",
+        lambda counters: counters.maybe_duplicates,
+    ),
+)
+
+_GAUGES: tuple[tuple[str, str, Callable[[Branch], float]], ...] = (
+    ("sink_messages_held", "Messages the sink has not confirmed.", lambda sink: sink.held_messages),
+    ("sink_bytes_held", "Their size, encoded.", lambda sink: sink.held_bytes),
+    (
+        "sink_oldest_unfinished_seconds",
+        "Age of the oldest of them; above a minute the sink is down or too slow: see /ready.",
+        lambda sink: sink.oldest_age,
+    ),
+    (
+        "sink_failing",
+        "1 while the sink takes nothing; /ready and the log say why, and what a person has to mend.",
+        lambda sink: sink.trouble is not None,
+    ),
+    (
+        "sink_circuit_open",
+        "1 while it failed for so long that nothing is taken in because of it; nsqd keeps the messages.",
+        lambda sink: sink.is_open,
+    ),
+    (
+        "sink_concurrency",
+        "Batches that may be on their way to it at once.",
+        lambda sink: sink.concurrency,
+    ),
+)
 
 
-def ship_metrics(pipeline: Pipeline, connections: Mapping[Stream, int]) -> Iterable[Metric]:
-    """All metrics of one pipeline; `connections` counts the nsqds by topic and channel."""
-    counters = pipeline.counters
-    none = dict.fromkeys(connections, 0)
-    sinks = ",".join(branch.name for branch in pipeline.branches)
-    yield _by_stream("messages_received", "Messages taken in.", none | counters.received, sinks)
-    yield _by_stream(
-        "message_bytes_received", "Bytes of their bodies.", none | counters.received_bytes, sinks
+def ship_metrics(running: Sequence[Running]) -> Iterable[Metric]:
+    """All metrics of the pipelines."""
+    yield from _by_stream(running)
+    yield from _by_pipeline(running)
+    yield from _by_sink([(each.name, branch) for each in running for branch in each.pipeline.branches])
+
+
+def reload_metrics(reloads: Mapping[str, int], last_failed: bool) -> Iterable[Metric]:
+    """What came of the reloads since the start."""
+    family = CounterMetricFamily("nsqgw_ship_reloads", "Reloads by what came of them.", labels=("result",))
+    for result, count in reloads.items():
+        family.add_metric([result], count)
+    yield family
+    yield GaugeMetricFamily(
+        "nsqgw_ship_last_reload_failed",
+        "1 while the file was refused and the old configuration is in force: run nsqgw ship validate.",
+        value=last_failed,
     )
-    yield _by_stream("messages_finished", "Messages confirmed and finished.", none | counters.finished, sinks)
-    yield _by_stream("messages_late", "Answers that came too late: redelivered.", none | counters.late, sinks)
-    yield _by_stream(
-        "messages_deduplicated", "Messages that all sinks had already.", none | counters.duplicates, sinks
-    )
-    yield _by_stream("messages_filtered", "Messages dropped on purpose.", none | counters.filtered, sinks)
+
+
+def _by_stream(running: Sequence[Running]) -> Iterable[Metric]:
+    for name, text, counts in _BY_STREAM:
+        family = CounterMetricFamily(f"nsqgw_ship_{name}", text, labels=_STREAM)
+        for each in running:
+            found = counts(each.pipeline.counters)
+            for stream in each.streams:
+                family.add_metric([each.name, *stream], found.get(stream, 0))
+        yield family
     requeued = CounterMetricFamily(
-        "nsqgw_ship_messages_requeued", "Messages given back to nsqd.", labels=(*_STREAM, "reason")
+        "nsqgw_ship_messages_requeued",
+        "Messages given back to nsqd: by `drain` at each stop, by the others while a sink takes nothing.",
+        labels=(*_STREAM, "reason"),
     )
-    for stream, reason in itertools.product(connections, REQUEUE_REASONS):
-        requeued.add_metric([*stream, sinks, reason], counters.requeued[stream, reason])
+    dead = CounterMetricFamily(
+        "nsqgw_ship_dead_letters",
+        "Messages stored as dead letters, by who refused them: look with nsqgw ship dlq list.",
+        labels=(*_STREAM, "refused_by"),
+    )
+    for each in running:
+        counters = each.pipeline.counters
+        for stream, reason in itertools.product(each.streams, REQUEUE_REASONS):
+            requeued.add_metric([each.name, *stream, reason], counters.requeued[stream, reason])
+        for (stream, by), count in counters.dead_letters.items():
+            dead.add_metric([each.name, *stream, by], count)
     yield requeued
-    dead = CounterMetricFamily("nsqgw_ship_dead_letters", "Messages stored as dead letters.", labels=_STREAM)
-    for (stream, by), count in counters.dead_letters.items():
-        dead.add_metric([*stream, by], count)
     yield dead
-    yield _gauge("messages_in_flight", "Messages in hand.", {sinks: pipeline.held_messages})
-    yield _gauge("held_bytes", "Bytes in hand, encoded.", {sinks: pipeline.held_bytes})
-    yield _gauge(
-        "oldest_unfinished_seconds", "Age of the oldest message in hand.", {sinks: pipeline.oldest_age}
+
+
+def _by_pipeline(running: Sequence[Running]) -> Iterable[Metric]:
+    for name, text, value in (
+        (
+            "ready",
+            "0 while the pipeline does not do its work; /ready says why.",
+            lambda each: each.trouble is None,
+        ),
+        (
+            "messages_in_flight",
+            "Messages in hand; steadily at max_in_flight, the sinks are slower than the topics.",
+            lambda each: each.pipeline.held_messages,
+        ),
+        ("held_bytes", "Bytes in hand; max_bytes_held bounds it.", lambda each: each.pipeline.held_bytes),
+        (
+            "oldest_unfinished_seconds",
+            "Age of the oldest message in hand; above retry_budget it goes back to nsqd.",
+            lambda each: each.pipeline.oldest_age,
+        ),
+    ):
+        family = GaugeMetricFamily(f"nsqgw_ship_{name}", text, labels=("pipeline",))
+        for each in running:
+            family.add_metric([each.name], value(each))
+        yield family
+    connected = GaugeMetricFamily(
+        "nsqgw_ship_connections",
+        "Connections to nsqds; 0 means that nothing comes in: see /ready.",
+        labels=_STREAM,
     )
-    yield from _by_sink(pipeline.branches)
-    connected = GaugeMetricFamily("nsqgw_ship_connections", "Connections to nsqds.", labels=_STREAM)
-    for stream, count in connections.items():
-        connected.add_metric([*stream, sinks], count)
+    for each in running:
+        for stream, count in each.connections.items():
+            connected.add_metric([each.name, *stream], count)
     yield connected
 
 
-def _by_sink(branches: Sequence[Branch]) -> Iterable[Metric]:
-    """What each sink was sent, and how it is."""
+def _by_sink(sinks: Sequence[tuple[str, Branch]]) -> Iterable[Metric]:
     batches = CounterMetricFamily(
-        "nsqgw_ship_batches", "Tries to send a batch, by what became of it.", labels=("sink", "outcome")
+        "nsqgw_ship_batches", "Tries to send a batch, by what became of it.", labels=(*_SINK, "outcome")
     )
     dropped = CounterMetricFamily(
-        "nsqgw_ship_events_dropped", "Events a best-effort sink did not get.", labels=("sink", "reason")
+        "nsqgw_ship_events_dropped",
+        "Events a sink that is not required did not get; make it required when none may be missing.",
+        labels=(*_SINK, "reason"),
     )
-    for branch in branches:
+    seconds = HistogramMetricFamily("nsqgw_ship_send_seconds", "Seconds one try took.", labels=_SINK)
+    for pipeline, sink in sinks:
+        counters, labels = sink.counters, [pipeline, sink.name]
         for fate in Fate:
-            batches.add_metric([branch.name, fate.value], branch.counters.batches[fate.value])
+            batches.add_metric([*labels, fate.value], counters.batches[fate.value])
         for reason in DROP_REASONS:
-            dropped.add_metric([branch.name, reason], branch.counters.dropped[reason])
+            dropped.add_metric([*labels, reason], counters.dropped[reason])
+        seconds.add_metric(labels, counters.seconds.up_to_bounds(), counters.seconds.total)
     yield batches
     yield dropped
-    sent = {branch.name: branch.counters for branch in branches}
-    for name, text, field in (
-        ("events_sent", "Events confirmed by the sink.", "events_sent"),
-        ("bytes_sent", "Bytes of events confirmed by the sink.", "bytes_sent"),
-        ("retries", "Tries after the first one of a batch.", "retries"),
-        ("send_seconds", "Seconds spent in tries.", "seconds"),
-        ("maybe_duplicates", "Events sent again after a try without an answer.", "maybe_duplicates"),
-    ):
-        family = CounterMetricFamily(f"nsqgw_ship_{name}", text, labels=("sink",))
-        for sink, counters in sent.items():
-            family.add_metric([sink], getattr(counters, field))
+    yield seconds
+    for name, text, count in _BY_SINK:
+        family = CounterMetricFamily(f"nsqgw_ship_{name}", text, labels=_SINK)
+        for pipeline, sink in sinks:
+            family.add_metric([pipeline, sink.name], count(sink.counters))
         yield family
-    yield _gauge(
-        "sink_failing",
-        "1 while the sink takes nothing.",
-        {branch.name: branch.trouble is not None for branch in branches},
-    )
-    yield _gauge(
-        "sink_circuit_open",
-        "1 while nothing is taken in because of it.",
-        {branch.name: branch.is_open for branch in branches},
-    )
-    yield _gauge(
-        "sink_concurrency",
-        "Batches that may be on their way to it at once.",
-        {branch.name: branch.concurrency for branch in branches},
-    )
-
-
-def _by_stream(name: str, text: str, counts: Mapping[Stream, int], sink: str) -> Metric:
-    family = CounterMetricFamily(f"nsqgw_ship_{name}", text, labels=_STREAM)
-    for stream, count in counts.items():
-        family.add_metric([*stream, sink], count)
-    return family
-
-
-def _gauge(name: str, text: str, values: Mapping[str, float]) -> Metric:
-    family = GaugeMetricFamily(f"nsqgw_ship_{name}", text, labels=("sink",))
-    for sink, value in values.items():
-        family.add_metric([sink], value)
-    return family
+    for name, text, value in _GAUGES:
+        gauge = GaugeMetricFamily(f"nsqgw_ship_{name}", text, labels=_SINK)
+        for pipeline, sink in sinks:
+            gauge.add_metric([pipeline, sink.name], value(sink))
+        yield gauge

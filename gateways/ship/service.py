@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -12,9 +13,14 @@ from gateways.pipeline.answers import note_refusal
 from gateways.pipeline.counters import Stream
 from gateways.pipeline.fan_out import Route
 from gateways.pipeline.pipeline import Pipeline
+from gateways.pipeline.sink import Sink
 from gateways.reach import Reach
+from gateways.ship.dead_letters.store import SinkDeadLetters
 from gateways.ship.settings import ShipSettings
+from gateways.ship.status import Running
+from gateways.ship.transforms.chain import build_chain
 from nsqgw import Consumer
+from nsqgw.consumer.topics import split_topics
 from nsqgw.instrument import Fact, ServerRefused, TouchExhausted
 
 if TYPE_CHECKING:
@@ -36,6 +42,7 @@ class ShipService:
             Route(sink.to.make(settings.most_under_way()), sink.name, sink.required)
             for sink in settings.sinks
         ]
+        self._dead_letters = settings.dead_letter.to.make(1) if settings.dead_letter is not None else None
         self._reach = Reach(settings.nsqd_tcp_addresses, settings.lookupd_http_addresses)
         self._consumers: list[Consumer] = []
         self.pipeline: Pipeline | None = None
@@ -44,14 +51,19 @@ class ShipService:
     async def start(self) -> None:
         """Open the sinks, connect, begin. Raises SinkUnusable, or NotConnected when nothing is reached."""
         settings = self._settings
-        for route in self._routes:
-            await route.sink.open()
+        for sink in self._sinks:
+            await sink.open()
         self._consumers = [self._consumer(topic) for topic in settings.topics]
         for consumer in self._consumers:
             await consumer.start()
         await self._reach.wait(self._consumers, settings.connect_timeout)
         self.pipeline = Pipeline(
-            self._consumers, self._routes, settings.pipeline_limits(), settings.retry_policy()
+            self._consumers,
+            self._routes,
+            settings.pipeline_limits(),
+            settings.retry_policy(),
+            transforms=build_chain(settings.transforms),
+            dead_letters=SinkDeadLetters(self._dead_letters, settings.name) if self._dead_letters is not None else None,
         )
         self.pipeline.start()
         sinks = " and ".join(route.sink.describe() for route in self._routes)
@@ -77,7 +89,7 @@ class ShipService:
                 )
         else:
             await asyncio.gather(*(consumer.stop(_CLOSE_TIMEOUT) for consumer in self._consumers))
-        await asyncio.gather(*(route.sink.close() for route in self._routes))
+        await asyncio.gather(*(sink.close() for sink in self._sinks))
 
     def ready(self) -> str | None:
         """Not ready without a connection to nsqd, or while a required sink takes nothing."""
@@ -87,19 +99,31 @@ class ShipService:
 
     def metrics(self) -> Iterable[Metric]:
         """The figures of the pipeline."""
-        from gateways.ship.metrics import ship_metrics
+        from gateways.ship.metrics import ship_metrics  # needs the extra `gateways`
 
+        running = self.running()
+        return ship_metrics([running]) if running is not None else ()
+
+    def running(self) -> Running | None:
+        """The pipeline with what is to be known of it; None before the start."""
         if self.pipeline is None:
-            return ()
-        connections = {
-            (consumer.topic, consumer.channel): len(consumer.stats.connections)
-            for consumer in self._consumers
-        }
-        return ship_metrics(self.pipeline, connections)
+            return None
+        connections = Counter(
+            {(name, self._settings.channel): 0 for name in split_topics(self._settings.topics)[0]}
+        )
+        for consumer in self._consumers:
+            connections.update((each.topic, consumer.channel) for each in consumer.stats.connections)
+        return Running(self._settings.name, self.pipeline, connections, self.ready())
 
     def settings(self) -> dict[str, object]:
         """What it was started with."""
         return self._settings.shown()
+
+    @property
+    def _sinks(self) -> list[Sink]:
+        """All that has to be opened and closed."""
+        sinks = [route.sink for route in self._routes]
+        return sinks if self._dead_letters is None else [*sinks, self._dead_letters]
 
     def _consumer(self, topic: str) -> Consumer:
         settings = self._settings

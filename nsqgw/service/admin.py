@@ -7,7 +7,7 @@ service.lifecycle imports it, and only when an admin address is given.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Metric, ProcessCollector
@@ -32,7 +32,8 @@ class AdminPort:
     """An HTTP server for people, probes and Prometheus; it changes nothing.
 
     `registry` answers /metrics. `ready()` gives None or the reason for a 503. `settings()` is shown by
-    /config as it is: its secrets must be masked already. `hosts` are the names it answers to.
+    /config as it is: its secrets must be masked already. `hosts` are the names it answers to, `routes` what
+    the service adds.
     """
 
     def __init__(
@@ -42,15 +43,17 @@ class AdminPort:
         ready: Callable[[], str | None],
         settings: Callable[[], dict[str, object]],
         hosts: AllowedHosts,
+        routes: Sequence[Rule] = (),
     ) -> None:
-        routes: list[Rule] = [
+        pages: list[Rule] = [
             Rule(_ForeignHost(hosts), _Misdirected),
             URLSpec("/ping", _Ping),
             URLSpec("/ready", _Ready, {"ready": ready}),
             URLSpec("/metrics", _Metrics, {"registry": registry}),
             URLSpec("/config", _Config, {"settings": settings}),
+            *routes,
         ]
-        application = Application(routes, log_function=lambda handler: None)
+        application = Application(pages, log_function=lambda handler: None)
         self._server = HTTPServer(
             application, idle_connection_timeout=_IDLE_TIMEOUT, max_buffer_size=_MAX_REQUEST_BYTES
         )

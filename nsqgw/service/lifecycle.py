@@ -24,6 +24,7 @@ from nsqgw.service.systemd import Supervisor
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
+    from tornado.routing import Rule
 
     from nsqgw.service.admin import AdminPort
 
@@ -80,6 +81,14 @@ class ReloadingService(Service, Protocol):
 
         Cancelled when the service is to stop.
         """
+
+
+@runtime_checkable
+class ServiceWithPages(Service, Protocol):
+    """A service that adds pages to the admin port."""
+
+    def admin_routes(self) -> Sequence[Rule]:
+        """Their routes, for tornado."""
 
 
 class _Phase(enum.Enum):
@@ -258,7 +267,8 @@ def _open_admin_port(address: str, hosts: AllowedHosts, service: Service, ready:
     from nsqgw.service.admin import AdminPort, service_registry  # needs the extra `gateways`
 
     registry = service_registry(service)
-    admin = AdminPort(registry=registry, ready=ready, settings=service.settings, hosts=hosts)
+    routes = service.admin_routes() if isinstance(service, ServiceWithPages) else ()
+    admin = AdminPort(registry=registry, ready=ready, settings=service.settings, hosts=hosts, routes=routes)
     admin.listen(address, _ADMIN_FLAG)
     logger.info("%s: admin port on http://%s", service.name, admin.address)
     return admin

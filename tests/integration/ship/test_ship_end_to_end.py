@@ -195,9 +195,9 @@ async def test_refused_credentials_hold_everything_until_they_are_mended(
     await eventually_async(lambda: len(service.lines) >= COUNT and unfinished(nsqd) == 0)
     check(service.lines, duplicates=0)
     metrics = (await asyncio.to_thread(urlopen, f"{admin}/metrics")).read().decode()
-    finished = 'nsqgw_ship_messages_finished_total{channel="archive",sink="http 127.0.0.1",topic="events"}'
+    finished = 'nsqgw_ship_messages_finished_total{channel="archive",pipeline="ship",topic="events"}'
     assert f"{finished} {float(COUNT)}" in metrics
-    assert 'nsqgw_ship_messages_in_flight{sink="http 127.0.0.1"} 0.0' in metrics
+    assert 'nsqgw_ship_messages_in_flight{pipeline="ship"} 0.0' in metrics
     assert await asyncio.to_thread(process.terminate) == 0
 
 

@@ -47,9 +47,9 @@ async def test_counters_are_there_before_the_first_message(tmp_path: Path) -> No
         lines = generate_latest(service_registry(service)).decode().splitlines()
         await service.stop()
     for sample in (
-        'messages_late_total{channel="archive",sink="file",topic="events"}',
-        'messages_requeued_total{channel="archive",reason="budget",sink="file",topic="events"}',
-        'messages_requeued_total{channel="archive",reason="drain",sink="file",topic="events"}',
-        'batches_total{outcome="blocked",sink="file"}',
+        'messages_late_total{channel="archive",pipeline="ship",topic="events"}',
+        'messages_requeued_total{channel="archive",pipeline="ship",reason="budget",topic="events"}',
+        'messages_requeued_total{channel="archive",pipeline="ship",reason="drain",topic="events"}',
+        'batches_total{outcome="blocked",pipeline="ship",sink="file"}',
     ):
         assert f"nsqgw_ship_{sample} 0.0" in lines

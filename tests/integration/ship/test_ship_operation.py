@@ -1,0 +1,334 @@
+"""A config file in use: several pipelines, reloads under load, validate, top and tap, TLS and AUTH."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple
+from urllib.request import urlopen
+
+import pytest
+
+from gateways.cli.main import main
+from gateways.ship.config_file import load_config
+from gateways.ship.gateway import ShipGateway
+from harness.auth_server import ALL, AuthServer
+from harness.certificates import make_certificates
+from harness.command import Nsqgw
+from harness.embedded import EmbeddedNsqd
+from harness.polling import eventually, eventually_async
+from nsqgw.errors import ConfigError
+from nsqgw.service.lifecycle import ReloadingService, ServiceWithPages
+
+CONFIG = """\
+[nsq]
+nsqd_tcp_addresses = ["{nsqd}"]
+
+[service]
+admin_address = "127.0.0.1:0"
+
+[[pipeline]]
+name = "app"
+topics = ["app"]
+channel = "archive"
+sinks = ["app"]
+max_in_flight = 100
+batch.max_messages = 10
+
+[[pipeline]]
+name = "audit"
+topics = ["audit"]
+channel = "archive"
+sinks = ["audit"]
+
+[sink.app]
+type = "file"
+path = "{folder}/app.log"
+
+[sink.audit]
+type = "file"
+path = "{folder}/audit.log"
+"""
+
+
+@pytest.fixture
+def nsqd() -> Iterator[EmbeddedNsqd]:
+    with closing(EmbeddedNsqd()) as daemon:
+        daemon.start()
+        yield daemon
+
+
+@pytest.fixture
+def file(nsqd: EmbeddedNsqd, tmp_path: Path) -> Path:
+    file = tmp_path / "ship.toml"
+    file.write_text(CONFIG.format(nsqd=nsqd.tcp_address, folder=tmp_path))
+    return file
+
+
+def publish(nsqd: EmbeddedNsqd, topic: str, bodies: Iterable[bytes]) -> None:
+    with urlopen(f"http://{nsqd.http_address}/mpub?topic={topic}", b"\n".join(bodies), timeout=30) as answer:
+        assert answer.read() == b"OK"
+
+
+def numbered(first: int, last: int) -> list[bytes]:
+    return [b"%d" % number for number in range(first, last)]
+
+
+def lines(*paths: Path) -> list[bytes]:
+    return [line for path in paths if path.exists() for line in path.read_bytes().splitlines()]
+
+
+class Done(NamedTuple):
+    """What came of a command that ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def run_nsqgw(capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
+    """Runs the command in this process, to its end."""
+    return lambda *arguments: Done(main(arguments), *capsys.readouterr())
+
+
+def edit(file: Path, old: str, new: str) -> None:
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+
+
+async def test_a_reload_under_load_loses_and_doubles_nothing(
+    nsqd: EmbeddedNsqd, file: Path, tmp_path: Path
+) -> None:
+    gateway = ShipGateway(load_config(file), lambda: load_config(file))
+    assert isinstance(gateway, ReloadingService)
+    assert isinstance(gateway, ServiceWithPages)
+    await gateway.start()
+    audit = gateway.running()[1].pipeline
+    first, second = tmp_path / "app.log", tmp_path / "second.log"
+    publish(nsqd, "app", numbered(0, 3000))
+    await eventually_async(lambda: lines(first))
+    edit(file, "app.log", "second.log")
+    await gateway.reload()
+    publish(nsqd, "audit", numbered(0, 10))
+    await eventually_async(lambda: len(lines(first, second)) >= 3000)
+    await eventually_async(lambda: len(lines(tmp_path / "audit.log")) == 10)
+    assert gateway.running()[0].pipeline is audit, "what did not change goes on"
+    await gateway.stop()
+    assert lines(second)
+    assert Counter(lines(first, second)) == Counter(numbered(0, 3000))
+
+
+async def test_a_file_that_cannot_be_used_changes_nothing(
+    nsqd: EmbeddedNsqd, file: Path, tmp_path: Path
+) -> None:
+    gateway = ShipGateway(load_config(file), lambda: load_config(file))
+    await gateway.start()
+    before, shown = gateway.running(), gateway.settings()
+    edit(file, 'channel = "archive"', 'chanel = "archive"')
+    with pytest.raises(ConfigError, match="did you mean channel"):
+        await gateway.reload()
+    assert [each.pipeline for each in gateway.running()] == [each.pipeline for each in before]
+    assert (gateway.settings(), gateway.reloads) == (shown, {"done": 0, "failed": 1})
+    await gateway.stop()
+
+
+async def test_a_sink_that_cannot_be_opened_brings_the_old_configuration_back(
+    nsqd: EmbeddedNsqd, file: Path, tmp_path: Path
+) -> None:
+    gateway = ShipGateway(load_config(file), lambda: load_config(file))
+    await gateway.start()
+    edit(file, "/audit.log", "/missing/audit.log")
+    edit(file, "/app.log", "/second.log")
+    with pytest.raises(Exception, match="create the folder"):
+        await gateway.reload()
+    publish(nsqd, "app", numbered(0, 10))
+    publish(nsqd, "audit", numbered(0, 10))
+    await eventually_async(lambda: len(lines(tmp_path / "app.log")) == 10)
+    await eventually_async(lambda: len(lines(tmp_path / "audit.log")) == 10)
+    assert gateway.ready() is None
+    await gateway.stop()
+
+
+async def test_pipelines_come_and_go(nsqd: EmbeddedNsqd, file: Path, tmp_path: Path) -> None:
+    gateway = ShipGateway(load_config(file), lambda: load_config(file))
+    await gateway.start()
+    over = asyncio.create_task(gateway.wait_closed())
+    edit(file, 'name = "audit"', 'name = "renamed"')
+    await gateway.reload()
+    assert [each.name for each in gateway.running()] == ["app", "renamed"]
+    publish(nsqd, "audit", numbered(0, 10))
+    await eventually_async(lambda: len(lines(tmp_path / "audit.log")) == 10)
+    assert not over.done()
+    over.cancel()
+    await gateway.stop()
+
+
+def test_the_command_with_a_file(
+    nsqd: EmbeddedNsqd, file: Path, tmp_path: Path, run_nsqgw: Callable[..., Done]
+) -> None:
+    with Nsqgw(tmp_path, "ship", "--config", str(file)) as process:
+        admin = process.wait_for(r"admin port on http://(127\.0\.0\.1:\d+)")
+        process.wait_for("nsqgw ship started")
+        publish(nsqd, "app", numbered(0, 100))
+        eventually(lambda: len(lines(tmp_path / "app.log")) == 100)
+        top = run_nsqgw("ship", "top", "--once", "--interval", "10ms", "--admin-address", admin)
+        assert [line.split()[:3] for line in top.stdout.splitlines()[1:]] == [
+            ["app", "ready", "0"],
+            ["app", "ok", "0"],
+            ["audit", "ready", "0"],
+            ["audit", "ok", "0"],
+        ]
+        edit(file, "batch.max_messages = 10", "batch.max_messages = 20")
+        process.send(signal.SIGHUP)
+        process.wait_for("nsqgw ship reloaded")
+        edit(file, "batch.max_messages = 20", "batch.max_mesages = 20")
+        process.send(signal.SIGHUP)
+        process.wait_for(f"the old settings stay in force: {file}:13: .* did you mean max_messages")
+        with urlopen(f"http://{admin}/metrics", timeout=10) as answer:
+            assert "nsqgw_ship_last_reload_failed 1.0" in answer.read().decode()
+        assert process.terminate() == 0
+
+
+def test_tap_shows_what_passes(nsqd: EmbeddedNsqd, file: Path, tmp_path: Path) -> None:
+    with Nsqgw(tmp_path, "ship", "--config", str(file)) as process:
+        admin = process.wait_for(r"admin port on http://(127\.0\.0\.1:\d+)")
+        process.wait_for("nsqgw ship started")
+        with urlopen(f"http://{admin}/tap?topic=app", timeout=10) as stream:
+            publish(nsqd, "audit", [b"not this"])
+            publish(nsqd, "app", [b"one"])
+            event = json.loads(stream.readline() or b"{}")
+        assert (event["pipeline"], event["topic"], event["body"], event["attempts"]) == (
+            "app",
+            "app",
+            "one",
+            1,
+        )
+        arguments = ("--admin-address", admin, "--pipeline", "app", "--limit", "1", "--body")
+        with Nsqgw(tmp_path, "ship", "tap", *arguments) as tap:
+
+            def ended() -> bool:
+                publish(nsqd, "app", [b"two"])
+                return tap.process.poll() is not None
+
+            eventually(ended)
+            assert tap.process.stdout is not None
+            assert tap.process.stdout.read() == b"two\n"
+
+
+def test_a_file_with_mistakes_ends_with_78(file: Path, run_nsqgw: Callable[..., Done]) -> None:
+    edit(file, "[sink.audit]", "[sink.odit]")
+    text = f'{file}:19: pipeline[1].sinks = ["audit"]: there is no [sink.audit]; there are app, odit\n'
+    for words in (["ship", "--config", str(file)], ["ship", "validate", str(file)]):
+        done = run_nsqgw(*words)
+        assert (done.returncode, done.stdout, done.stderr) == (78, "", text)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--topic", "a"], "--topic belongs into the file when there is --config"),
+        (["--batch-max-age", "1s"], "--batch-max-age belongs into the file when there is --config"),
+        (["--tls"], "--tls belongs into the file when there is --config"),
+    ],
+)
+def test_flags_that_would_contradict_the_file(
+    file: Path, arguments: list[str], words: str, run_nsqgw: Callable[..., Done]
+) -> None:
+    done = run_nsqgw("ship", "--config", str(file), *arguments)
+    assert (done.returncode, done.stderr) == (2, f"nsqgw ship: {words} (see nsqgw ship --help)\n")
+
+
+def test_validate_says_what_is_reached(
+    nsqd: EmbeddedNsqd, file: Path, tmp_path: Path, run_nsqgw: Callable[..., Done]
+) -> None:
+    done = run_nsqgw("ship", "validate", str(file))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        f"{file}: pipelines app, audit",
+        f"nsqd {nsqd.tcp_address}: reached",
+        "sink app: reached",
+        "sink audit: reached",
+    ]
+    nsqd.stop()
+    edit(file, f"{tmp_path}/audit.log", f"{tmp_path}/missing/audit.log")
+    done = run_nsqgw("ship", "validate", str(file))
+    assert done.returncode == 1
+    assert "refused" in done.stdout
+    assert f"sink audit: cannot write to {tmp_path}/missing/audit.log" in done.stdout
+    assert run_nsqgw("ship", "validate", "--no-connect", str(file)).returncode == 0
+
+
+def test_nobody_answers_top_and_tap(run_nsqgw: Callable[..., Done]) -> None:
+    for command, page in (("top", "status"), ("tap", "tap")):
+        done = run_nsqgw("ship", command, "--admin-address", "127.0.0.1:1")
+        assert done.returncode == 1
+        assert done.stderr.startswith(f"nsqgw ship: http://127.0.0.1:1/{page} ")
+        assert len(done.stderr.splitlines()) == 1
+
+
+def tls_flags(folder: Path) -> tuple[dict[str, str], list[str]]:
+    files = make_certificates(folder)
+    nsqd = {"tls_cert": files.server, "tls_key": files.server_key, "tls_required": "true"}
+    return nsqd, ["--tls-ca-file", files.ca, "--auth-secret", f"file:{folder}/secret"]
+
+
+@pytest.mark.parametrize("gateway", ["ship", "push", "validate"])
+def test_tls_and_auth(tmp_path: Path, gateway: str, run_nsqgw: Callable[..., Done]) -> None:
+    (tmp_path / "secret").write_text("hush\n")
+    nsqd_flags, flags = tls_flags(tmp_path)
+    with AuthServer() as auth:
+        auth.grants["hush"] = [ALL]
+        with closing(EmbeddedNsqd(auth_http_addresses=(auth.address,), **nsqd_flags)) as nsqd:
+            nsqd.start()
+            if gateway == "validate":
+                file = tmp_path / "ship.toml"
+                file.write_text(secured(nsqd.tcp_address, tmp_path))
+                done = run_nsqgw("ship", "validate", str(file))
+                assert done.returncode == 0, done.stdout + done.stderr
+                assert f"nsqd {nsqd.tcp_address}: reached" in done.stdout
+                return
+            arguments = ["--topic", "events", "--nsqd-tcp-address", nsqd.tcp_address, "--admin-address", ""]
+            arguments += (
+                ["--channel", "c", "--to", "stdout"] if gateway == "ship" else ["--listen", "127.0.0.1:0"]
+            )
+            with Nsqgw(tmp_path, gateway, *arguments, *flags) as process:
+                process.wait_for("connected to .* subscribed to events")
+                process.wait_for(f"nsqgw {gateway} started")
+                assert process.terminate() == 0
+                assert "hush" not in process.log
+
+
+def secured(address: str, folder: Path) -> str:
+    text = CONFIG.format(nsqd=address, folder=folder)
+    access = f'auth_secret = "file:{folder}/secret"\ntls = {{ ca_file = "{folder}/ca.pem" }}\n\n[service]'
+    return text.replace("\n[service]", access)
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--tls-ca-file", "/nowhere"], "ca_file = '/nowhere' cannot be used"),
+        (["--tls-key-file", "key.pem"], "key_file = 'key.pem' is of no use without cert_file"),
+        (
+            ["--auth-secret", "file:/nowhere"],
+            "secret file /nowhere cannot be read: No such file or directory",
+        ),
+        (["--lookupd-auth-secret", "a b\n"], "lookupd_auth_secret is empty, or has a character"),
+    ],
+)
+@pytest.mark.parametrize("gateway", ["ship", "push"])
+def test_access_that_cannot_be_used(
+    gateway: str, flags: list[str], words: str, run_nsqgw: Callable[..., Done]
+) -> None:
+    arguments = ["--topic", "a", "--channel", "c", "--nsqd-tcp-address", "127.0.0.1:1", *flags]
+    done = run_nsqgw(gateway, *arguments, *(["--to", "stdout"] if gateway == "ship" else []))
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert len(done.stderr.splitlines()) == 1
