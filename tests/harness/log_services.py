@@ -9,7 +9,8 @@ import gzip
 import json
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -341,13 +342,19 @@ class S3(LogService):
         return Reply(200)
 
 
-def service_and_settings(kind: str) -> tuple[LogService, dict[str, Any]]:
+@asynccontextmanager
+async def running(kind: str) -> AsyncIterator[tuple[LogService, dict[str, Any]]]:
     """A service of the kind, and the settings of a sink that leads to it."""
-    make, settings = _KINDS[kind]
-    service = make()
-    return service, {"type": kind, "url": service.url, **settings} | (
-        {"url": f"{service.url}/logs"} if kind == "s3" else {}
-    )
+    service = _KINDS[kind][0]()
+    try:
+        yield service, settings_for(kind, f"{service.url}/logs" if kind == "s3" else service.url)
+    finally:
+        await service.close()
+
+
+def settings_for(kind: str, url: str, **more: Any) -> dict[str, Any]:
+    """The settings of a sink of the kind that leads to `url`."""
+    return {"type": kind, "url": url, **_KINDS[kind][1], **more}
 
 
 _KINDS: dict[str, tuple[type[LogService], dict[str, Any]]] = {

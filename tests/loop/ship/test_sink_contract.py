@@ -57,10 +57,9 @@ async def subject(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
         yield Subject(HttpSettings(url=(plain.url,)).make(4), lambda: plain.lines)
         await plain.close()
     elif request.param in log_services.KINDS:
-        service, settings = log_services.service_and_settings(request.param)
-        sink = TypeAdapter[Any](SinkSettings).validate_python(settings).make(4)
-        yield Subject(sink, lambda: service.events)
-        await service.close()
+        async with log_services.running(request.param) as (service, settings):
+            sink = TypeAdapter[Any](SinkSettings).validate_python(settings).make(4)
+            yield Subject(sink, lambda: service.events)
     elif request.param in stores.IN_CONTRACT:
         with stores.running(stores.IN_CONTRACT[request.param]) as store:
             sink = TypeAdapter[Any](SinkSettings).validate_python(store.config).make(4)
