@@ -175,6 +175,8 @@ class _Reader:
         path = ("pipeline", index)
         values, written = self._flattened(path, table)
         chosen = self._chosen(path, values.get("sinks", ()), sinks)
+        if "dead_letter" in values:
+            values["dead_letter"] = self._named((*path, "dead_letter"), values["dead_letter"], sinks)
         try:
             return ShipSettings.model_validate(
                 {**values, **(common or _STAND_INS), "sinks": chosen or _STAND_INS["sinks"]}
@@ -209,13 +211,16 @@ class _Reader:
         if not isinstance(names, list | tuple) or not names:
             self.problems.append(Problem((*path, "sinks"), 'must name sinks, such as ["archive"]'))
             return None
-        unknown = [name for name in names if not isinstance(name, str) or name not in sinks]
-        for name in unknown:
+        chosen = [self._named((*path, "sinks"), name, sinks) for name in dict.fromkeys(map(str, names))]
+        return None if None in chosen else [sink for sink in chosen if sink is not None]
+
+    def _named(self, path: Path, name: Any, sinks: Mapping[str, NamedSink | None]) -> NamedSink | None:
+        """The sink of that name; None when there is none, which is told, or when it has problems."""
+        if not isinstance(name, str) or name not in sinks:
             known = ", ".join(sinks) or "none"
-            text = f"there is no [sink.{name}]; there are {known}"
-            self.problems.append(Problem((*path, "sinks"), text))
-        chosen = [sinks[name] for name in dict.fromkeys(names) if name not in unknown]
-        return None if unknown or None in chosen else [sink for sink in chosen if sink is not None]
+            self.problems.append(Problem(path, f"there is no [sink.{name}]; there are {known}"))
+            return None
+        return sinks[name]
 
     def _check_names(self, pipelines: list[ShipSettings | None]) -> None:
         names = [pipeline and pipeline.name for pipeline in pipelines]

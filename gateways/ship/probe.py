@@ -58,7 +58,8 @@ def _sources(settings: ShipSettings) -> Iterable[tuple[str, Coroutine[Any, Any, 
 
 
 def _sinks(settings: ShipSettings) -> Iterable[tuple[str, Coroutine[Any, Any, None]]]:
-    for sink in settings.sinks:
+    dead_letter = () if settings.dead_letter is None else (settings.dead_letter,)
+    for sink in (*settings.sinks, *dead_letter):
         yield f"sink {sink.name}", _probe_sink(sink)
 
 

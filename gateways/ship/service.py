@@ -42,7 +42,7 @@ class ShipService:
             Route(sink.to.make(settings.most_under_way()), sink.name, sink.required)
             for sink in settings.sinks
         ]
-        self._dead_letters = settings.dead_letter.to.make(1) if settings.dead_letter is not None else None
+        self._dead_letter = settings.dead_letter.to.make(1) if settings.dead_letter is not None else None
         self._reach = Reach(settings.nsqd_tcp_addresses, settings.lookupd_http_addresses)
         self._consumers: list[Consumer] = []
         self.pipeline: Pipeline | None = None
@@ -63,7 +63,7 @@ class ShipService:
             settings.pipeline_limits(),
             settings.retry_policy(),
             transforms=build_chain(settings.transforms),
-            dead_letters=SinkDeadLetters(self._dead_letters, settings.name) if self._dead_letters is not None else None,
+            dead_letters=self._dead_letters(),
         )
         self.pipeline.start()
         sinks = " and ".join(route.sink.describe() for route in self._routes)
@@ -119,11 +119,14 @@ class ShipService:
         """What it was started with."""
         return self._settings.shown()
 
+    def _dead_letters(self) -> SinkDeadLetters | None:
+        return None if self._dead_letter is None else SinkDeadLetters(self._dead_letter, self._settings.name)
+
     @property
     def _sinks(self) -> list[Sink]:
         """All that has to be opened and closed."""
         sinks = [route.sink for route in self._routes]
-        return sinks if self._dead_letters is None else [*sinks, self._dead_letters]
+        return sinks if self._dead_letter is None else [*sinks, self._dead_letter]
 
     def _consumer(self, topic: str) -> Consumer:
         settings = self._settings

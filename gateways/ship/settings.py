@@ -9,6 +9,9 @@ from gateways.pipeline.batch import BatchLimits
 from gateways.pipeline.pipeline import PipelineLimits
 from gateways.pipeline.retry import RetryPolicy
 from gateways.ship.destination import SinkSettings
+from gateways.ship.sinks.nsq import NsqSettings
+from gateways.ship.transforms.chain import TransformSettings, build_chain
+from gateways.ship.transforms.choose import RouteSettings
 from gateways.ship.values import Bytes, LookupdAddress, NsqdAddress, Seconds
 from nsqgw.consumer.topics import split_topics
 from nsqgw.lookup.client import lookup_address
@@ -41,6 +44,8 @@ class ShipSettings(BaseModel):
 
     name              how metrics and logs call it
     topics            names, or patterns such as `logs.*` that are looked up at the nsqlookupds
+    transforms        what is done to each message before it is sent; without any no body is touched
+    dead_letter       the sink for what cannot be decoded or is refused for good; without it nsqd keeps that
     access            TLS and secrets towards nsqd and nsqlookupd
     max_in_flight     messages in hand at once, for each topic
     batch_max_*       a batch is sent when it has so many messages, bytes (encoded) or seconds
@@ -60,6 +65,8 @@ class ShipSettings(BaseModel):
     topics: tuple[str, ...] = Field(min_length=1)
     channel: str
     sinks: tuple[NamedSink, ...] = Field(min_length=1)
+    transforms: tuple[TransformSettings, ...] = ()
+    dead_letter: NamedSink | None = None
     access: NsqAccess = Field(default_factory=NsqAccess)
     nsqd_tcp_addresses: tuple[NsqdAddress, ...] = ()
     lookupd_http_addresses: tuple[LookupdAddress, ...] = ()
@@ -96,6 +103,43 @@ class ShipSettings(BaseModel):
             raise ValueError(f"topic {patterns[0]!r} is a pattern: an nsqlookupd is needed to look it up")
         return self
 
+    @field_validator("transforms")
+    @classmethod
+    def _check_transforms(cls, value: tuple[TransformSettings, ...]) -> tuple[TransformSettings, ...]:
+        build_chain(value)
+        return value
+
+    @model_validator(mode="after")
+    def _check_routes(self) -> ShipSettings:
+        names = [sink.name for sink in self.sinks]
+        for each in self.transforms:
+            unknown = each.sinks.difference(names) if isinstance(each, RouteSettings) else ()
+            for name in sorted(unknown):
+                raise ValueError(f"transforms route to {name}, which is none of its sinks {', '.join(names)}")
+        return self
+
+    @model_validator(mode="after")
+    def _check_dead_letter(self) -> ShipSettings:
+        dead_letter = self.dead_letter
+        if dead_letter is None:
+            return self
+        if any(sink.to == dead_letter.to for sink in self.sinks):
+            raise ValueError(f"dead_letter {dead_letter.name} is one of its sinks: give it a sink of its own")
+        if isinstance(dead_letter.to, NsqSettings) and self._is_near(dead_letter.to):
+            for topic in self.topics:
+                target = dead_letter.to.topic.replace("{topic}", topic)
+                if target in self.topics:
+                    raise ValueError(
+                        f"dead_letter {dead_letter.name} publishes to topic {target}, which is read here:"
+                        ' give its sink another one, such as topic = "{topic}.dead"'
+                    )
+        return self
+
+    def _is_near(self, nsq: NsqSettings) -> bool:
+        """Whether it is the cluster that this pipeline reads from, as far as the addresses tell."""
+        here = {*self.nsqd_tcp_addresses, *self.lookupd_http_addresses}
+        return not here.isdisjoint((*nsq.nsqd_tcp_addresses, *nsq.lookupd_http_addresses))
+
     def pipeline_limits(self) -> PipelineLimits:
         """What the pipeline may hold."""
         batch = BatchLimits(self.batch_max_messages, self.batch_max_bytes, self.batch_max_age)
@@ -125,8 +169,9 @@ class ShipSettings(BaseModel):
         """For /config: as given, with secrets masked."""
         lookupds = [str(lookup_address(address)) for address in self.lookupd_http_addresses]
         return {
-            **self.model_dump(mode="json", exclude={"access", "sinks"}),
+            **self.model_dump(mode="json", exclude={"access", "dead_letter", "sinks"}),
             "sinks": [sink.shown() for sink in self.sinks],
+            "dead_letter": self.dead_letter.shown() if self.dead_letter is not None else None,
             "access": self.access.shown(),
             "lookupd_http_addresses": lookupds,
         }
