@@ -16,7 +16,7 @@ help:
 	@echo "make check            format, lint, types and layers"
 	@echo "make real-daemons     build the original nsqd, nsqlookupd, nsqadmin and tools into .cache/bin (needs Go)"
 	@echo "make real-sinks       build VictoriaLogs and an S3 server into .cache/bin (needs Go)"
-	@echo "make system-packages  install what the tests need from Debian: chromium, Perl modules (needs root)"
+	@echo "make system-packages  install what the tests need from Debian: chromium, servers, Perl modules (needs root)"
 	@echo "make test-oldest      unit, loop and property tests on Python 3.10, if there is one"
 	@echo "make bench            benchmarks; make bench-compare: next to other clients on the same broker"
 	@echo "make bench-brokers    our nsqd next to the original, under the same load"
@@ -83,6 +83,7 @@ soak: venv
 	HYPOTHESIS_PROFILE=soak $(BIN)/pytest tests/properties --timeout 3600 $(ARGS)
 	FUZZ_SECONDS=600 $(BIN)/pytest tests/fuzz $(ARGS)
 	SILENT_CONNECTIONS=10000 $(BIN)/pytest tests/conformance/test_rude_clients.py $(ARGS)
+	SHIP_EVENTS=100000 $(BIN)/pytest tests/integration/ship/test_killed_in_turn.py --timeout 3600 $(ARGS)
 	$(MAKE) soak-reconnects soak-kills ARGS=
 
 bench-brokers: venv

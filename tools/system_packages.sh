@@ -5,6 +5,10 @@ set -euo pipefail
 # package | a command that succeeds once it is installed | what needs it
 packages='
 chromium                 | command -v chromium              | tests of pages
+postgresql               | ls /usr/lib/postgresql/*/bin/postgres | tests of the sink to it
+redis-server             | command -v redis-server          | the same
+rsyslog                  | test -x /usr/sbin/rsyslogd       | the same
+rsyslog-openssl          | ls /usr/lib/*/rsyslog/lmnsd_ossl.so | rsyslog over TLS
 libanyevent-perl         | perl -MAnyEvent::Handle -e 1     | Perl programs of AnyEvent in the interchange tests
 libjson-xs-perl          | perl -MJSON::XS -e 1             | the same
 libdata-messagepack-perl | perl -MData::MessagePack -e 1    | MessagePack between Perl and Python

@@ -25,6 +25,7 @@ from urllib.request import urlopen
 import redis
 
 from harness.daemons import Daemon
+from harness.durable import OursOn
 from harness.embedded import EmbeddedNsqd
 from harness.polling import eventually
 from harness.private_server import PostgresqlServer, RedisServer, RsyslogServer
@@ -80,7 +81,7 @@ class TableStore:
 
     @property
     def events(self) -> list[bytes]:
-        rows = self._server.rows(f"SELECT body FROM {self._table} ORDER BY ts")  # noqa: S608
+        rows = self._server.rows(f"SELECT body FROM {self._table} ORDER BY ts")
         return [body for (body,) in rows if isinstance(body, bytes)]
 
     def start(self) -> None:
@@ -196,8 +197,17 @@ class SyslogReceiver(socketserver.ThreadingTCPServer):
         self.server_close()
 
 
+class OurNsqd(RealNsqd):
+    """`nsqgw nsqd` as a process that keeps all on disk: the original, killed, loses what is in flight."""
+
+    find_command = OursOn.find_command
+
+    def __init__(self) -> None:
+        super().__init__(mem_queue_size=0, sync_every=1)
+
+
 class NsqStore:
-    """Another nsqd, ours or the original, and a consumer that reads what it gets."""
+    """Another nsqd, and a consumer that reads what it gets."""
 
     def __init__(self, nsqd: Daemon) -> None:
         self._nsqd = nsqd
@@ -252,10 +262,9 @@ STORES: dict[str, Callable[[], Store]] = {
     "postgresql": PostgresqlStore,
     "sqlite": SqliteStore,
     "redis list": lambda: RedisStore("list"),
-    "redis stream": lambda: RedisStore("stream"),
     "redis once": lambda: RedisStore("list", dedupe=600.0),
     "syslog": RsyslogStore,
-    "nsq": lambda: NsqStore(RealNsqd(mem_queue_size=0, sync_every=1)),
+    "nsq": lambda: NsqStore(OurNsqd()),
 }
 """By the names of tests; all can be killed."""
 
@@ -264,6 +273,7 @@ KEYED = ("postgresql", "sqlite", "redis once")
 
 IN_CONTRACT: dict[str, Callable[[], Store]] = {
     **STORES,
+    "redis stream": lambda: RedisStore("stream"),
     "postgresql": TableStore,
     "syslog": SyslogReceiver,
     "nsq": lambda: NsqStore(EmbeddedNsqd()),
