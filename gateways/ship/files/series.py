@@ -12,7 +12,7 @@ import logging
 import os
 import stat
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from gateways.ship.files.compression import Compression, Plain
@@ -61,11 +61,9 @@ class FileRules:
 class Series:
     """`name` is relative to the rules' folder and may hold <DATETIME> and <REV>."""
 
-    def __init__(self, name: str, rules: FileRules, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, name: str, rules: FileRules) -> None:
         self._name = name
         self._rules = rules
-        self._clock = clock
-        self._monotonic = time.monotonic
         self._fd = -1
         self._path = ""
         self._dated = ""
@@ -100,7 +98,7 @@ class Series:
 
     def prepare(self) -> None:
         """Have the file open that the next line goes to."""
-        name = dated(self._name, self._rules.datetime_format, self._clock(), utc=self._rules.utc)
+        name = dated(self._name, self._rules.datetime_format, time.time(), utc=self._rules.utc)
         if self._fd >= 0:
             if self._is_finished(name):
                 self.finish()
@@ -116,7 +114,7 @@ class Series:
     def tick(self) -> None:
         """Finish a file whose time is over, and move what could not be moved before. Raises OSError."""
         if self._fd >= 0:
-            name = dated(self._name, self._rules.datetime_format, self._clock(), utc=self._rules.utc)
+            name = dated(self._name, self._rules.datetime_format, time.time(), utc=self._rules.utc)
             if self._is_finished(name):
                 self.finish()
                 self._rev += name == self._dated
@@ -142,7 +140,7 @@ class Series:
         rules = self._rules
         if name != self._dated or 0 < rules.rotate_size < self._size:
             return True
-        return 0 < rules.rotate_interval < self._monotonic() - self._opened_at
+        return 0 < rules.rotate_interval < time.monotonic() - self._opened_at
 
     def _is_replaced(self) -> bool:
         """Whether the path leads to another file by now, or to none."""
@@ -192,7 +190,7 @@ class Series:
         except OSError:
             os.close(fd)
             raise
-        self._fd, self._size, self._opened_at = fd, there.st_size, self._monotonic()
+        self._fd, self._size, self._opened_at = fd, there.st_size, time.monotonic()
         return True
 
     def _lock(self, fd: int) -> bool:
