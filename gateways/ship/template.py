@@ -33,7 +33,7 @@ _TOKEN = re.compile(r"\{\{|\}\}|%%|(?P<time>%.?)|\{(?P<name>[^{}]*)\}|(?P<stray>
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _NS = 1_000_000_000
 
-_METADATA: dict[str, Callable[[Message], str]] = {
+METADATA: dict[str, Callable[[Message], str]] = {
     "topic": lambda message: message.topic,
     "channel": lambda message: message.channel,
     "id": lambda message: message.id.decode("ascii", "backslashreplace"),
@@ -42,6 +42,7 @@ _METADATA: dict[str, Callable[[Message], str]] = {
     "timestamp": lambda message: str(message.timestamp),
     "nsqd": lambda message: message.nsqd_address,
 }
+"""The places that need no field, and what fills them."""
 
 Part = Callable[[Message, "dict[str, Any] | None"], str]
 
@@ -120,12 +121,12 @@ class Template:
         if name.startswith("field:"):
             self.uses_fields = True
             return self._field(FieldPath(name.removeprefix("field:")), fallback)
-        if name not in _METADATA:
-            known = ", ".join(f"{{{each}}}" for each in _METADATA)
+        if name not in METADATA:
+            known = ", ".join(f"{{{each}}}" for each in METADATA)
             raise ConfigError(
                 f"template {self.text!r}: {{{inside}}} is not known: it must be {known} or {{field:PATH}}"
             )
-        value = _METADATA[name]
+        value = METADATA[name]
         escape = self._escape
         if escape is None:
             return lambda message, fields: value(message)

@@ -24,7 +24,7 @@ MAX_DEPTH = 40
 
 Node = Callable[[Message, "dict[str, Any]"], Any]
 
-_METADATA: dict[str, Callable[[Message], Any]] = {
+METADATA: dict[str, Callable[[Message], Any]] = {
     "nsq_topic": lambda message: message.topic,
     "nsq_channel": lambda message: message.channel,
     "nsq_id": lambda message: message.id.decode("ascii", "backslashreplace"),
@@ -32,6 +32,7 @@ _METADATA: dict[str, Callable[[Message], Any]] = {
     "nsq_timestamp": lambda message: message.timestamp,
     "nsq_nsqd_address": lambda message: message.nsqd_address,
 }
+"""The names that stand for metadata of the message, as Redpanda Connect calls them."""
 _CONSTANTS = {"true": True, "false": False, "null": None}
 _PLAIN = (str, bool, int, float, type(None))
 
@@ -68,8 +69,8 @@ class Expression:
             return self._compare(node)
         if isinstance(node, ast.Call):
             return self._call(node)
-        if isinstance(node, ast.Name) and node.id in _METADATA:
-            metadata = _METADATA[node.id]
+        if isinstance(node, ast.Name) and node.id in METADATA:
+            metadata = METADATA[node.id]
             return lambda message, fields: metadata(message)
         if isinstance(node, ast.Name | ast.Attribute | ast.Subscript) and _constant_name(node) is None:
             return self._field(_path(node))
@@ -230,7 +231,7 @@ def _path(node: ast.expr) -> FieldPath:
         else:
             raise ConfigError(f'{ast.unparse(node)} is no field: write it as a.b, a[0] or a["b c"]')
         at = at.value
-    if at.id in _METADATA or at.id in _CONSTANTS:
+    if at.id in METADATA or at.id in _CONSTANTS:
         raise ConfigError(f"{at.id} has no fields; a field of that name is field({at.id!r})")
     names.append(at.id)
     escaped = [name.replace("\\", r"\\").replace(".", r"\.") for name in reversed(names)]
