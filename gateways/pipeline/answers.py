@@ -10,10 +10,11 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable, Sequence
 
-from gateways.pipeline.counters import Counters, Stream
+from gateways.pipeline.counters import Counters, Stream, runs
 from gateways.pipeline.identity import event_key
 from gateways.pipeline.retry import requeue_delay
 from gateways.pipeline.seen import Seen
+from nsqgw.consumer.arrival import finish_all
 from nsqgw.errors import FinFailed, ReqFailed, ServerError
 from nsqgw.message import Message
 
@@ -78,14 +79,12 @@ class Answers:
     def finish(self, messages: Iterable[Message]) -> None:
         """Nothing is left to be done with these."""
         counters = self._counters
-        for message in messages:
-            if message.answered:
-                continue  # given back in the meantime: it comes again
-            stream = (message.topic, message.channel)
-            if message.finish():
-                counters.finished[stream] += 1
-            else:
-                counters.late[stream] += 1
+        unanswered = [message for message in messages if not message.answered]  # the others come again
+        for stream, run in runs(unanswered):
+            sent = finish_all(run)
+            counters.finished[stream] += sent
+            if sent < len(run):
+                counters.late[stream] += len(run) - sent
 
     def give_back(self, messages: Iterable[Message], *, reason: str, delay: Delay) -> None:
         """Have nsqd deliver messages again after `delay(message)` seconds, for the sinks that lack them.

@@ -109,19 +109,22 @@ class Batcher:
         themselves answered.
         """
         events = [*map(self._encode, messages if views is None else views)]
-        size = sum(map(len, events)) + self._event_overhead * len(events)
-        batch = self._open
-        if (
-            batch.size + size < self.max_bytes
-            and len(batch.messages) + len(events) < self._limits.max_messages
-        ):
-            if not batch.messages:
-                batch.born = now
-            batch.messages += messages
-            batch.events += events
-            batch.size += size
-            return []
-        return self._add_one_by_one(messages, events, now)
+        full: list[Batch] = []
+        start = 0
+        while start < len(events):
+            room = self._limits.max_messages - len(self._open)
+            part = events[start : start + room]
+            size = sum(map(len, part)) + self._event_overhead * len(part)
+            if self._open.size + size > self.max_bytes:
+                return full + self._add_one_by_one(messages[start:], events[start:], now)
+            if not self._open.messages:
+                self._open.born = now
+            self._open.messages += messages[start : start + room]
+            self._open.events += part
+            self._open.size += size
+            start += room
+            full += self._cut_if_full()
+        return full
 
     def cut(self) -> Batch | None:
         """Close the open batch, whatever its size; None when it is empty."""
@@ -129,22 +132,26 @@ class Batcher:
         self._open = Batch(0.0)
         return batch
 
-    def _add_one_by_one(self, messages: Sequence[Message], events: list[bytes], now: float) -> list[Batch]:
-        full: list[Batch] = []
+    def _cut_if_full(self) -> list[Batch]:
         batch = self._open
-        max_messages, max_bytes = self._limits.max_messages, self.max_bytes
+        if len(batch.messages) < self._limits.max_messages and batch.size < self.max_bytes:
+            return []
+        self._open = Batch(0.0)
+        return [batch]
+
+    def _add_one_by_one(self, messages: Sequence[Message], events: list[bytes], now: float) -> list[Batch]:
+        """For those among which a batch is full by its bytes."""
+        full: list[Batch] = []
         for message, event in zip(messages, events, strict=True):
             size = len(event) + self._event_overhead
-            if batch.messages and batch.size + size > max_bytes:
-                full.append(batch)
-                batch = Batch(now)
+            if self._open.messages and self._open.size + size > self.max_bytes:
+                full.append(self._open)
+                self._open = Batch(now)
+            batch = self._open
             if not batch.messages:
                 batch.born = now
             batch.messages.append(message)
             batch.events.append(event)
             batch.size += size
-            if len(batch.messages) >= max_messages or batch.size >= max_bytes:
-                full.append(batch)
-                batch = Batch(now)
-        self._open = batch
+            full += self._cut_if_full()
         return full

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import attrgetter
 
 from gateways.pipeline.durations import Durations
+from nsqgw.message import Message
 
 Stream = tuple[str, str]
 """Topic and channel."""
+
+_origin = attrgetter("origin")
+
+
+def runs(messages: Iterable[Message]) -> Iterator[tuple[Stream, list[Message]]]:
+    """Messages that stand together and came in one read, with their topic and channel: counted as one."""
+    for origin, run in groupby(messages, _origin):
+        yield (origin.topic, origin.channel), list(run)
+
 
 REQUEUE_REASONS = ("budget", "drain", "age", "rejected")
 """Why messages are given back: a sink failed for too long, the gateway stops, nsqd's hard limit for holding a

@@ -14,6 +14,7 @@ from gateways.pipeline.answers import Answers, at_once, by_attempts
 from gateways.pipeline.batch import Batch
 from gateways.pipeline.burial import Burial
 from gateways.pipeline.dead_letters import DeadLetter
+from nsqgw.message import Message
 
 logger = logging.getLogger(__name__)
 
@@ -74,8 +75,9 @@ class Required:
     def unsettled(self, batch: Batch) -> Batch | None:
         """Without what was given back meanwhile, or has come here by another delivery."""
         answers, number = self._answers, self._number
-        there = [message for message in batch.messages if answers.has(number, message)]
-        if there:
+        there: list[Message] = []
+        if answers.compares:
+            there = [message for message in batch.messages if answers.has(number, message)]
             answers.confirm(number, there)
         had = set(there)
         left = [

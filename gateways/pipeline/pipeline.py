@@ -17,7 +17,7 @@ from gateways.pipeline.answers import Answers
 from gateways.pipeline.batch import BatchLimits
 from gateways.pipeline.branch import Branch
 from gateways.pipeline.burial import Burial
-from gateways.pipeline.counters import Counters
+from gateways.pipeline.counters import Counters, runs
 from gateways.pipeline.dead_letters import DeadLetters
 from gateways.pipeline.delivery import DeliveryLimits
 from gateways.pipeline.fan_out import FanOut, Route
@@ -261,13 +261,12 @@ class Pipeline:
             self._after_change()
 
     def _count(self, chunk: Sequence[Message]) -> None:
-        sizes = [len(message.body) for message in chunk]
-        self._intake.arrived(max(sizes))
         counters = self.counters
-        for message, size in zip(chunk, sizes, strict=True):
-            stream = (message.topic, message.channel)
-            counters.received[stream] += 1
-            counters.received_bytes[stream] += size
+        for stream, run in runs(chunk):
+            sizes = [len(message.body) for message in run]
+            self._intake.arrived(max(sizes))
+            counters.received[stream] += len(run)
+            counters.received_bytes[stream] += sum(sizes)
 
     def _after_change(self) -> None:
         """Messages came or left, or a circuit changed: send what is due, keep the bounds."""

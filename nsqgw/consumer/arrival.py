@@ -6,6 +6,9 @@ a read whose messages are all answered at once is never registered anywhere.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from nsqgw.errors import AlreadyAnswered
@@ -13,6 +16,8 @@ from nsqgw.message import Message
 
 if TYPE_CHECKING:
     from nsqgw.consumer.subscription import Subscription
+
+_origin = attrgetter("origin")
 
 
 class Arrival:
@@ -67,6 +72,17 @@ class Arrival:
         self._answered(1)
         return True
 
+    def finish_all(self, messages: Iterable[Message]) -> int:
+        """Send FIN for messages of this read that are unanswered; how many, none when it is of no use."""
+        if self.is_gone:
+            return 0
+        ids = []
+        for message in messages:
+            message.answered = True
+            ids.append(message.id)
+        self.finished(ids)
+        return len(ids)
+
     def finished(self, message_ids: list[bytes]) -> None:
         """Send FIN for messages that the caller has marked as answered."""
         if not self.is_gone:
@@ -119,3 +135,17 @@ def arrival_of(message: Message) -> Arrival:
     arrival = origin if isinstance(origin, Arrival) else getattr(origin, "arrival", None)
     assert isinstance(arrival, Arrival)
     return arrival
+
+
+def finish_all(messages: Iterable[Message]) -> int:
+    """Finish messages that are unanswered; how many of the answers are on their way.
+
+    Those of one read that stand together are answered together, which is cheaper than one by one.
+    """
+    sent = 0
+    for origin, run in groupby(messages, _origin):
+        if isinstance(origin, Arrival):
+            sent += origin.finish_all(run)
+        else:
+            sent += sum(bool(message.finish()) for message in run)
+    return sent

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import overload
 
+from nsqgw.consumer.arrival import finish_all
 from nsqgw.consumer.inbox import Inbox
 from nsqgw.deadline import within
 from nsqgw.message import GONE, SENT, Answer, Message
@@ -38,7 +39,8 @@ class Batch(Sequence[Message]):
 
     def finish(self) -> Answer:
         """Finish all that are unanswered."""
-        return self._each(Message.finish)
+        unanswered = [message for message in self._messages if not message.answered]
+        return SENT if finish_all(unanswered) == len(unanswered) else GONE
 
     def requeue(self, delay: float | None = None, *, backoff: bool = True) -> Answer:
         """Give back all that are unanswered; see `Message.requeue`."""
@@ -86,18 +88,15 @@ class Batches(AsyncIterator[Batch]):
         inbox, clock = self._inbox, asyncio.get_running_loop().time
         deadline = clock() + self._max_wait
         room = self._max_bytes - len(messages[0].body)
-        while len(messages) < self._max_messages:
-            message = inbox.peek()
-            if message is None:
-                wait = deadline - clock()
-                if wait <= 0 or inbox.closed or self._must_flush():
-                    return
-                # A timer cannot lose a message here: waiting takes nothing out of the inbox.
-                with contextlib.suppress(asyncio.TimeoutError):
-                    await within(wait, inbox.arrival())
-            elif len(message.body) > room:
+        while True:
+            taken = inbox.take(self._max_messages - len(messages), room)
+            messages += taken
+            room -= sum(len(message.body) for message in taken)
+            if len(messages) >= self._max_messages or inbox.peek() is not None:
                 return
-            else:
-                inbox.get_nowait()
-                messages.append(message)
-                room -= len(message.body)
+            wait = deadline - clock()
+            if wait <= 0 or inbox.closed or self._must_flush():
+                return
+            # A timer cannot lose a message here: waiting takes nothing out of the inbox.
+            with contextlib.suppress(asyncio.TimeoutError):
+                await within(wait, inbox.arrival())

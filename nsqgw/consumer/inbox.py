@@ -69,9 +69,20 @@ class Inbox:
             await self.arrival()
         return self._messages.popleft()
 
-    def get_nowait(self) -> Message | None:
-        """The next message if one is there."""
-        return self._messages.popleft() if self._messages else None
+    def take(self, count: int, size: int) -> list[Message]:
+        """The next messages, at most `count` of them with at most `size` bytes in their bodies."""
+        waiting = self._messages
+        if len(waiting) <= count and sum(len(message.body) for message in waiting) <= size:
+            everything = list(waiting)
+            waiting.clear()
+            return everything
+        taken: list[Message] = []
+        while waiting and len(taken) < count:
+            size -= len(waiting[0].body)
+            if size < 0:
+                break
+            taken.append(waiting.popleft())
+        return taken
 
     def peek(self) -> Message | None:
         """The next message, left where it is."""

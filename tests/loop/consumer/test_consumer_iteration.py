@@ -14,6 +14,7 @@ from nsqgw import Batch, Message
 from nsqgw.consumer.batches import Batches
 from nsqgw.consumer.inbox import Inbox
 from nsqgw.errors import ConfigError
+from nsqgw.instrument import Disconnected
 
 
 def make(number: int, size: int = 4) -> Message:
@@ -243,3 +244,17 @@ async def test_a_reader_that_waits_and_is_cancelled_leaves_no_trace() -> None:
     assert len(inbox) == 1
     message = await asyncio.wait_for(inbox.get(), 5)
     assert message is not None
+
+
+async def test_a_batch_over_two_connections_is_finished_as_far_as_it_goes(fake: ScriptedNsqd) -> None:
+    async with ScriptedNsqd() as other, Subject(None, fake, other) as consumer:
+        first, second = await fake.subscribed(), await other.subscribed()
+        first.deliver(1, 2)
+        second.deliver(3, 4)
+        batch = await anext(consumer.batches(max_messages=4, max_wait=600.0))  # type: ignore[arg-type]
+        next(message for message in batch if message.nsqd_address == fake.address).finish()
+        second.drop()
+        await eventually_async(lambda: consumer.told(Disconnected))
+        assert not batch.finish()
+        await eventually_async(lambda: sorted(first.ids("FIN")) == [1, 2])
+        assert [message.answered for message in batch].count(True) == 2
