@@ -21,7 +21,7 @@ help:
 	@echo "make bench            benchmarks; make bench-compare: next to other clients on the same broker"
 	@echo "make bench-brokers    our nsqd next to the original, under the same load"
 	@echo "make bench-feed       how soon a consumer with a topology feed is connected to a new nsqd"
-	@echo "make soak             property tests with many more examples, ten minutes of fuzzing, 10,000 silent connections, soak-reconnects and soak-kills"
+	@echo "make soak             property tests with many more examples, twenty minutes of fuzzing, 10,000 silent connections, soak-reconnects and soak-kills"
 	@echo "make soak-reconnects  10 million messages, a reconnect a second (ARGS='--count 500000' for fewer)"
 	@echo "make soak-kills       kill -9 under load a thousand times, losing nothing (KILL_ROUNDS=100 for fewer)"
 	@echo "make clean            remove the virtual environment, caches and what was built"

@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import io
+import re
 import sys
 import threading
 import traceback
@@ -110,7 +111,7 @@ async def _cpu(seconds: str) -> str:
     import cProfile
     import pstats
 
-    if not seconds.isascii() or not seconds.isdigit() or not 0 < int(seconds) <= MAX_PROFILE_SECONDS:
+    if not re.fullmatch("[0-9]{1,9}", seconds) or not 0 < int(seconds) <= MAX_PROFILE_SECONDS:
         raise ApiError(400, f"seconds must be 1 to {MAX_PROFILE_SECONDS}, not {seconds!r}")
     if sys.getprofile() is not None:
         raise ApiError(500, "Could not enable CPU profiling: cpu profiling already in use")

@@ -89,7 +89,7 @@ class Client:
         return self._tunnel.facts if self._tunnel is not None and self._tunnel.established else None
 
     def leave(self) -> None:
-        """The connection is gone."""
+        """The connection ends; to be told so twice does no harm."""
         if self.channel is not None:
             self._nsqd.unsubscribe(self.channel, self.consumer)
 

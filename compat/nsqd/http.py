@@ -47,7 +47,8 @@ LEGACY = Legacy(
 """What nsqd served before 1.0 (nsqd-http section 10)."""
 
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
-_SIGNED = re.compile(r"[+-]?[0-9]+", re.ASCII)
+_SIGNED = re.compile(r"[+-]?[0-9]{1,1000}", re.ASCII)
+"""With more digits than Python takes for a number it is none, as beyond 64 bits for the original."""
 
 
 class HttpPort:

@@ -73,11 +73,10 @@ class ClientConnection(asyncio.Protocol):
             self._refuse(error)
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._ended = True
+        self._end()
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
-        self.client.leave()
         if self._asking is None:
             self._nsqd.left(self)
         else:
@@ -100,14 +99,19 @@ class ClientConnection(asyncio.Protocol):
 
     def close(self) -> None:
         """End the connection once what is queued is written, or soon."""
-        self._ended = True
+        self._end()
         self._transport.close()
         self._set_timer("linger", LINGER, self._transport.abort)
 
     def abort(self) -> None:
         """End the connection at once."""
-        self._ended = True
+        self._end()
         self._transport.abort()
+
+    def _end(self) -> None:
+        """Nothing is handled any more and, whatever is still to be written, no message delivered."""
+        self._ended = True
+        self.client.leave()
 
     def _carry_out(self, requests: Iterator[Request]) -> bool:
         """Have commands handled; whether all of them are, and the connection goes on."""
@@ -168,7 +172,7 @@ class ClientConnection(asyncio.Protocol):
         # What the client sent stands in the text, even if it is no UTF-8.
         text = str(error).encode("utf-8", "backslashreplace").decode()
         logger.error("[%s] - %s", self.address, text)
-        self._ended = True
+        self._end()
         if not isinstance(error, ServerError):
             self._flush()
             self._transport.close()

@@ -44,6 +44,7 @@ def test_what_ours_shows(kind: str, broker: Daemon) -> None:
     assert "thread MainThread:" in show("goroutine")
     assert "heap_objects\t" in show("heap")
     assert "tottime" in show("profile?seconds=1")
-    assert get(broker.http_address, "/debug/pprof/profile?seconds=soon").status == 400
+    for seconds in ("soon", "0", "301", "9" * 5000):
+        assert get(broker.http_address, f"/debug/pprof/profile?seconds={seconds}").status == 400
     assert call(broker.http_address, "PUT", "/debug/setblockrate?rate=1").body.startswith(b"no effect")
     assert call(broker.http_address, "POST", "/debug/freememory").body.startswith(b"collected ")

@@ -44,6 +44,7 @@ ROWS = [
     Row("c_http_5_defer_largest", "POST /pub?topic=FRESH&defer=3600000", 200, "OK", b"x"),
     Row("c_http_5_defer_negative", "POST /pub?topic=FRESH&defer=-1", 400, "INVALID_DEFER", b"x"),
     Row("c_http_5_defer_word", "POST /pub?topic=FRESH&defer=x", 400, "INVALID_DEFER", b"x"),
+    Row("c_http_5_defer_digits", f"POST /pub?topic=FRESH&defer={'9' * 5000}", 400, "INVALID_DEFER", b"x"),
     Row("c_http_5_defer_empty", "POST /pub?topic=FRESH&defer=", 400, "INVALID_DEFER", b"x"),
     Row("c_http_5_defer_too_late", "POST /pub?topic=FRESH&defer=3600001", 400, "INVALID_DEFER", b"x"),
     Row("c_http_6_mpub_empty", "POST /mpub?topic=TOPIC", 200, "OK"),

@@ -154,6 +154,17 @@ def test_who_never_answers_heartbeats_is_let_go_and_its_message_goes_to_another(
     eventually(lambda: channel_stats(broker.http_address, old_topic, "ch")["client_count"] == 1)
 
 
+def test_who_is_refused_gets_no_more_messages(broker: Daemon, wire: Wire, topic: str) -> None:
+    """Though it leaves its side of the connection open, and sends on."""
+    wire.subscribe(topic, "ch", rdy=10)
+    wire.send(b"ASDF\n" * 3)
+    assert wire.error() == "E_INVALID invalid command ASDF"
+    exchange(broker, topic, 10)
+    with Wire(broker.tcp_address) as healthy:
+        healthy.subscribe(topic, "ch", rdy=10)
+        assert [healthy.message().attempts for _ in range(10)] == [1] * 10
+
+
 @contextmanager
 def silent_connections(address: str, count: int) -> Iterator[None]:
     """So many connections that say nothing, in a process of their own, which has a limit of its own."""

@@ -8,16 +8,24 @@ import time
 from collections.abc import Iterator, Sequence
 
 SECONDS = float(os.environ.get("FUZZ_SECONDS", "5"))
-"""For all targets together."""
+"""For all targets of a file together."""
+
+SOAK = 600
+"""From so many seconds on it is a soak."""
+
+ENOUGH = 10_000_000
+"""Bytes that what listens is tried with in a soak."""
 
 TELLING = [0, 1, 2, 4, 26, 30, 0x7F, 0xFF, 2**15, 2**16 - 1, 2**24, 2**31 - 1, 2**31, 2**32 - 1]
 """Values that lengths, types and counts go wrong with."""
 
 
 class Mutator:
-    """Cases from golden streams; `seed` alone decides which."""
+    """Cases from golden streams; `seed` alone decides which. `tried` counts their bytes."""
 
     def __init__(self, golden: Sequence[bytes], seed: int) -> None:
+        self.seed = seed
+        self.tried = 0
         self._golden = golden
         self._random = random.Random(seed)
 
@@ -26,6 +34,7 @@ class Mutator:
         data = bytearray(self._random.choice(self._golden))
         for _ in range(self._random.choice((0, 1, 1, 2, 3, 8))):
             self._mutate(data)
+        self.tried += len(data)
         return self._cut(bytes(data))
 
     def _mutate(self, data: bytearray) -> None:
@@ -62,11 +71,16 @@ class Mutator:
         return pieces
 
 
-def seeds(share: float) -> Iterator[int]:
-    """Seeds for as long as this share of the time allows; FUZZ_SEED gives just that one."""
+def mutators(golden: Sequence[bytes], share: float, in_soak: int = 0) -> Iterator[Mutator]:
+    """For as long as this share of the time allows; FUZZ_SEED gives just that one.
+
+    A soak has `in_soak` bytes tried, if it takes longer, too.
+    """
     if given := os.environ.get("FUZZ_SEED"):
-        yield int(given)
+        yield Mutator(golden, int(given))
         return
-    end = time.monotonic() + SECONDS * share
-    while time.monotonic() < end:
-        yield random.randrange(2**32)
+    tried, end = 0, time.monotonic() + SECONDS * share
+    while time.monotonic() < end or (SECONDS >= SOAK and tried < in_soak):
+        mutator = Mutator(golden, random.randrange(2**32))
+        yield mutator
+        tried += mutator.tried

@@ -13,16 +13,16 @@ from typing import Any
 
 import pytest
 
-from fuzz.mutation import Mutator, seeds
+from fuzz.golden import CONVERSATIONS, LOOKUP_COMMANDS, compressed
+from fuzz.mutation import ENOUGH, mutators
 from harness.scripted import FEATURES, error, message, response
 from nsqgw.errors import NSQError, ProtocolError
 from nsqgw.protocol.client import ClientProtocol
-from nsqgw.protocol.commands import encode_identify, encode_mpub, encode_pub, encode_sized
+from nsqgw.protocol.commands import encode_sized
 from nsqgw.protocol.compression import PIECE_SIZE, Codec, Deflate, Snappy
-from nsqgw.protocol.frames import MAGIC_V1, MAGIC_V2
 from nsqgw.protocol.identify import ServerFeatures
 from nsqgw.protocol.limits import ServerLimits
-from nsqgw.protocol.lookup import IdentifyNode, NodeInfo, ResponseReader, parse_directory_info, response_error
+from nsqgw.protocol.lookup import ResponseReader, parse_directory_info, response_error
 from nsqgw.protocol.lookup_server import LookupCommandReader
 from nsqgw.protocol.negotiation import Negotiation
 from nsqgw.protocol.server import ServerProtocol
@@ -93,11 +93,6 @@ def decompress(make_codec: Callable[[], Codec]) -> Target:
     return target
 
 
-def compressed(make_codec: Callable[[], Codec], *plain: bytes) -> bytes:
-    codec = make_codec()
-    return b"".join(codec.compress(piece) for piece in plain)
-
-
 def identify_answer(pieces: Sequence[bytes]) -> None:
     """The document nsqd answers IDENTIFY with."""
     with contextlib.suppress(ProtocolError):
@@ -105,33 +100,6 @@ def identify_answer(pieces: Sequence[bytes]) -> None:
 
 
 # -- the server's side
-
-
-def identify(**document: Any) -> bytes:
-    return encode_identify(json.dumps({"feature_negotiation": True, **document}).encode())
-
-
-COMMANDS = (
-    b"AUTH\n"
-    + encode_sized(b"secret")
-    + b"SUB t ch\nRDY 5\n"
-    + b"".join(b"FIN %016x\n" % number for number in range(20))
-    + b"REQ 0123456789abcdef 500\nTOUCH 0123456789abcdef\nNOP\n"
-    + b"".join(encode_pub("t", bytes(size + 1)) for size in (0, 5, 500))
-    + encode_mpub("t", [b"a", b"bb" * 50, b"c"])
-    + b"DPUB t 100\n"
-    + encode_sized(b"later")
-    + b"CLS\n"
-)
-
-
-CONVERSATIONS = [
-    COMMANDS,
-    identify(client_id="x", msg_timeout=5000, sample_rate=50) + COMMANDS,
-    identify(heartbeat_interval=-1) + COMMANDS,
-    identify(snappy=True) + compressed(Snappy, COMMANDS, COMMANDS),
-    identify(deflate=True) + compressed(Deflate, COMMANDS, COMMANDS),
-]
 
 
 def server(pieces: Sequence[bytes]) -> None:
@@ -154,8 +122,6 @@ def server(pieces: Sequence[bytes]) -> None:
 
 # -- nsqlookupd
 
-NODE = IdentifyNode(NodeInfo("host.example", 4150, 4151, "1.3.0", "host")).encode()
-LOOKUP_COMMANDS = MAGIC_V1 + NODE + b"REGISTER t ch\nPING\nUNREGISTER t ch\nREGISTER t\nUNREGISTER t\n" + NODE
 LOOKUP_ANSWERS = (
     encode_sized(b'{"broadcast_address":"x","http_port":4161,"tcp_port":4160,"version":"1.3.0"}')
     + encode_sized(b"OK") * 3
@@ -189,7 +155,7 @@ BOMB = bytes(2 * PIECE_SIZE)
 TARGETS: dict[str, tuple[Target, list[bytes]]] = {
     "client": (client, [HANDSHAKE + DELIVERIES, DELIVERIES, HANDSHAKE]),
     "identify-answer": (identify_answer, [json.dumps(FEATURES).encode(), b"OK", b"{}"]),
-    "server": (server, [MAGIC_V2 + stream for stream in CONVERSATIONS]),
+    "server": (server, CONVERSATIONS),
     "lookup-commands": (lookup_commands, [LOOKUP_COMMANDS]),
     "lookup-answers": (lookup_answers, [LOOKUP_ANSWERS]),
 }
@@ -217,15 +183,12 @@ def peak() -> Iterator[Callable[[], int]]:
 @pytest.mark.parametrize("name", TARGETS)
 def test_wrong_bytes_give_events_or_a_documented_error(name: str, peak: Callable[[], int]) -> None:
     target, golden = TARGETS[name]
-    cases = 0
-    for seed in seeds(1 / len(TARGETS)):
-        mutator = Mutator(golden, seed)
+    for mutator in mutators(golden, 1 / len(TARGETS), ENOUGH):
         for _ in range(20):
             pieces = mutator.case()
-            cases += 1
             try:
                 target(pieces)
             except Exception as error:
-                raise AssertionError(f"{name}, FUZZ_SEED={seed}: {b''.join(pieces)[:300]!r}") from error
-        assert peak() < MEMORY, f"{name}, FUZZ_SEED={seed}"
-    assert cases
+                told = f"{name}, FUZZ_SEED={mutator.seed}: {b''.join(pieces)[:300]!r}"
+                raise AssertionError(told) from error
+        assert peak() < MEMORY, f"{name}, FUZZ_SEED={mutator.seed}"

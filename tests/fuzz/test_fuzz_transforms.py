@@ -8,7 +8,7 @@ import msgpack
 import orjson
 import pytest
 
-from fuzz.mutation import Mutator, seeds
+from fuzz.mutation import mutators
 from gateways.pipeline.event import Event
 from gateways.pipeline.transforms import Dropped, Rejected
 from harness.transforming import chain_of, one_message
@@ -41,12 +41,11 @@ def test_any_bytes_end_in_an_event_or_a_reason(form: str, caplog: pytest.LogCapt
         {"type": "filter", "where": 'level != "debug" or exists(a) or n > 1'},
     )
     caplog.set_level(logging.ERROR)
-    for seed in seeds(SHARE / len(CORPUS)):
-        mutator = Mutator(CORPUS[form], seed)
+    for mutator in mutators(CORPUS[form], SHARE / len(CORPUS)):
         for _ in range(20):
             body = b"".join(mutator.case())
             result = chain.apply(one_message(body))
             assert isinstance(result, Event | Dropped | Rejected)
-            assert not caplog.records, f"FUZZ_SEED={seed}: {body[:300]!r}"
+            assert not caplog.records, f"FUZZ_SEED={mutator.seed}: {body[:300]!r}"
             if isinstance(result, Event):
                 orjson.loads(result.body)
