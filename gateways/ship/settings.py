@@ -46,6 +46,8 @@ class ShipSettings(BaseModel):
     topics            names, or patterns such as `logs.*` that are looked up at the nsqlookupds
     transforms        what is done to each message before it is sent; without any no body is touched
     dead_letter       the sink for what cannot be decoded or is refused for good; without it nsqd keeps that
+    channel           shared with whoever consumes it, too: each message goes to one of them
+    sinks             where messages go; finished when all that are required have them
     access            TLS and secrets towards nsqd and nsqlookupd
     max_in_flight     messages in hand at once, for each topic
     batch_max_*       a batch is sent when it has so many messages, bytes (encoded) or seconds

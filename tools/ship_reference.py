@@ -1,0 +1,172 @@
+"""Write docs/ship-settings.md, the reference of ship's config file, from the models that read it.
+
+    .venv/bin/python tools/ship_reference.py
+
+What a setting means is its description, or its line in the docstring of its model.
+"""
+
+from __future__ import annotations
+
+import re
+import types
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel, SecretStr
+from pydantic.fields import FieldInfo
+
+from gateways.ship.config import ServiceSettings
+from gateways.ship.config_file import GROUPS, pipeline_keys
+from gateways.ship.destination import SinkSettings
+from gateways.ship.nsq import NsqSettings, TlsSettings
+from gateways.ship.settings import NamedSink, ShipSettings
+from gateways.ship.transforms.chain import TransformSettings
+from gateways.ship.values import Bytes, Seconds
+
+PAGE = Path(__file__).parents[1] / "docs" / "ship-settings.md"
+
+_HEAD = """\
+# Settings of `nsqgw ship`
+
+Made from the models that read the file, by `tools/ship_reference.py`; [ship.md](ship.md) says how to use it.
+Durations are texts such as `"2s"` or numbers of seconds, sizes texts such as `"5MB"` or numbers of bytes. A
+secret is a text, or `"file:PATH"`. In every text `${NAME}` is the environment's, `${NAME:-text}` with a
+default, `$$` a dollar. An unknown key is an error.
+"""
+
+_NAMES = {"sinks": "names of sinks", "dead_letter": "name of a sink"}
+"""Values of a pipeline that are tables in the model and names in the file."""
+
+_UNITS = ((Seconds, "duration"), (Bytes, "size"))
+_ENTRY = re.compile(r"^ {4}(?P<names>[a-z_*]+(?:, [a-z_*]+)*)  +(?P<text>\S.*)$")
+
+
+def page() -> str:
+    """The whole page."""
+    pipeline = {name: field for name, field in ShipSettings.model_fields.items() if name in pipeline_keys()}
+    parts = [
+        _HEAD,
+        _section("[nsq]", "Where messages come from.", NsqSettings, NsqSettings.model_fields),
+        _section("tls and lookupd_tls in [nsq]", "Tables.", TlsSettings, TlsSettings.model_fields),
+        _section("[service]", "The same for all pipelines.", ServiceSettings, ServiceSettings.model_fields),
+        _section("[[pipeline]]", "One for each way of messages.", ShipSettings, pipeline),
+        _section(
+            "[sink.NAME]",
+            "In every sink, beside what its type has:",
+            NamedSink,
+            {"required": NamedSink.model_fields["required"]},
+        ),
+    ]
+    parts += [_typed("[sink.NAME]", model) for model in _members(SinkSettings)]
+    parts += [_typed("transforms", model) for model in _members(TransformSettings)]
+    return "\n".join(parts)
+
+
+def _typed(place: str, model: type[BaseModel]) -> str:
+    kind = get_args(model.model_fields["type"].annotation)[0]
+    rest = {name: field for name, field in model.model_fields.items() if name != "type"}
+    return _section(f'{place}: type = "{kind}"', _summary(model), model, rest)
+
+
+def _section(title: str, text: str, model: type[BaseModel], fields: dict[str, FieldInfo]) -> str:
+    rows = [_row(model, name, field) for name, field in fields.items()]
+    table = ["", "| key | value | default | |", "|---|---|---|---|", *rows] if rows else []
+    return "\n".join([f"## `{title}`", "", text, *table, ""])
+
+
+def _row(model: type[BaseModel], name: str, field: FieldInfo) -> str:
+    kind = _NAMES.get(name, _kind(field)) if model is ShipSettings else _kind(field)
+    cells = (f"`{_written(model, name)}`", kind, _default(field), meaning(model, name))
+    return "| " + " | ".join(cell.replace("|", "\\|").replace("<", "\\<") for cell in cells) + " |"
+
+
+def _written(model: type[BaseModel], name: str) -> str:
+    """The key as it stands in the file."""
+    group = name.partition("_")[0]
+    return name.replace("_", ".", 1) if model is ShipSettings and group in GROUPS else name
+
+
+def meaning(model: type[BaseModel], name: str) -> str:
+    """What the setting means, in one line; empty when nobody says it."""
+    described = model.model_fields[name].description
+    return described or next((text for names, text in _entries(model) if name in names), "")
+
+
+def _entries(model: type[BaseModel]) -> Iterator[tuple[set[str], str]]:
+    """The names and texts in the docstrings of the model and those it comes from."""
+    for each in model.__mro__:
+        lines = (vars(each).get("__doc__") or "").splitlines()
+        for number, line in enumerate(lines):
+            found = _ENTRY.match(line)
+            if found is None:
+                continue
+            following = [text.strip() for text in _continued(lines[number + 1 :])]
+            names = set(found["names"].split(", "))
+            stars = {name[:-1] for name in names if name.endswith("*")}
+            names |= {name for name in model.model_fields if any(name.startswith(star) for star in stars)}
+            yield names, " ".join([found["text"], *following])
+
+
+def _continued(lines: Iterable[str]) -> Iterator[str]:
+    for line in lines:
+        if not line.startswith(" " * 6):
+            return
+        yield line
+
+
+def _summary(model: type[BaseModel]) -> str:
+    return (model.__doc__ or "").strip().split("\n\n")[0].replace("\n", " ")
+
+
+def _members(union: Any) -> list[type[BaseModel]]:
+    """The models of a discriminated union."""
+    inner = get_args(union)[0]
+    return list(get_args(inner)) or [inner]
+
+
+def _kind(field: FieldInfo) -> str:
+    for alias, word in _UNITS:
+        if any(each in field.metadata for each in get_args(alias)[1:]):
+            return word
+    return _word(field.annotation)
+
+
+def _word(annotation: Any) -> str:
+    """The kind of value, as people call it."""
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return " or ".join(f'`"{value}"`' for value in inner)
+    if origin in (Union, types.UnionType):
+        words = dict.fromkeys(_word(each) for each in inner if each is not type(None))
+        return " or ".join(words)
+    if origin is tuple:
+        return f"list of {_word(inner[0])}s"
+    if origin is dict or annotation is dict:
+        return "table"
+    if hasattr(annotation, "__metadata__"):
+        return next((word for alias, word in _UNITS if annotation == alias), _word(inner[0]))
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return "table"
+    words = {str: "text", bool: "true or false", int: "number", float: "number", SecretStr: "secret"}
+    return words.get(annotation, "text")
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    value = field.get_default(call_default_factory=True)
+    if isinstance(value, tuple):
+        value = list(value)
+    if value in (None, "", [], {}) or isinstance(value, BaseModel):
+        return ""
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, float):
+        return f"`{value:g}`"
+    text = f'"{value}"' if isinstance(value, str) else str(value).replace("'", '"')
+    return f"`{text}`"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())
