@@ -12,6 +12,11 @@ SUBCOMMANDS = {
     "demo": ("gateways.cli.demo", "Everything on this machine, with a page to look at."),
     "nsqd": ("gateways.cli.nsqd", "The message broker, with the flags of the original."),
     "nsqlookupd": ("gateways.cli.nsqlookupd", "The directory of topics, with the flags of the original."),
+    "nsq_to_file": ("gateways.cli.nsq_to_file", "Topics to files, with the flags of the original."),
+    "nsq_to_http": (
+        "gateways.cli.nsq_to_http",
+        "A request for each message, with the flags of the original.",
+    ),
     "push": ("gateways.cli.push", "Topics to browsers, by WebSocket and server-sent events."),
     "ship": ("gateways.cli.ship", "Topics to files and log services, in batches."),
     "topology": ("gateways.cli.topology", "What changes in a cluster of nsqlookupds, as events."),

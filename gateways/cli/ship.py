@@ -119,7 +119,7 @@ def command(ctx: click.Context, /, config: Path | None, **flags: Any) -> int:
     tried again, then given back to nsqd. SIGTERM and Ctrl-C send what is in hand before the end.
     """
     if config is None:
-        return _run(ShipGateway(_by_flags(flags)))
+        return run_gateway(_by_flags(flags))
     given = {name for name in flags if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE}
     service = {name: flags[name] for name in given & ServiceSettings.model_fields.keys()}
     if given - service.keys():
@@ -130,14 +130,15 @@ def command(ctx: click.Context, /, config: Path | None, **flags: Any) -> int:
         return load_config(config, service)
 
     with reported():
-        return _run(ShipGateway(load(), load))
+        return run_gateway(load(), load)
 
 
-def _run(gateway: ShipGateway) -> int:
-    service = gateway.config.service
+def run_gateway(config: ShipConfig, load: Callable[[], ShipConfig] | None = None) -> int:
+    """Run until a signal, and return the exit code; SIGHUP loads the configuration anew, where it can be."""
+    service = config.service
     logs.configure(service.log_level, service.log_format)
     return run(
-        gateway,
+        ShipGateway(config, load),
         admin_address=service.admin_address,
         drain_timeout=service.drain_timeout,
         allow_hosts=service.allow_hosts,

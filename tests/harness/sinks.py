@@ -28,6 +28,8 @@ class LogService:
                 if answer is not None:
                     await answer
 
+            get = post
+
         self._server = HTTPServer(Application([("/.*", Take)], log_function=lambda handler: None))
         sockets = listen("127.0.0.1:0")
         self._server.add_sockets(sockets)
