@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
 _SCHEMES = ("redis://", "rediss://", "unix://")
-_BLOCKED = ("WRONGTYPE", "NOAUTH", "WRONGPASS", "NOPERM", "MOVED", "ASK", "CROSSSLOT")
+_BLOCKED = ("WRONGTYPE", "NOAUTH", "WRONGPASS", "NOPERM", "MOVED", "ASK", "CROSSSLOT", "HELLO must")
 
 # The mark comes after the push: an event whose push is refused must not count as there.
 _PUSH_ONCE = """
