@@ -22,6 +22,7 @@ from gateways.ship.destination import SinkSettings
 from gateways.ship.nsq import NsqSettings, TlsSettings
 from gateways.ship.settings import NamedSink, ShipSettings
 from gateways.ship.transforms.chain import TransformSettings
+from gateways.ship.trial import TrialSettings
 from gateways.ship.values import Bytes, Seconds
 
 PAGE = Path(__file__).parents[1] / "docs" / "ship-settings.md"
@@ -58,6 +59,7 @@ def page() -> str:
             {"required": NamedSink.model_fields["required"]},
         ),
     ]
+    parts.append(_section("[[test]]", _summary(TrialSettings), TrialSettings, TrialSettings.model_fields))
     parts += [_typed("[sink.NAME]", model) for model in _members(SinkSettings)]
     parts += [_typed("transforms", model) for model in _members(TransformSettings)]
     return "\n".join(parts)

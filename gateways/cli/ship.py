@@ -38,6 +38,7 @@ from nsqgw.service.lifecycle import run
 
 SUBCOMMANDS = {
     "validate": ("gateways.cli.ship_validate", "Check a config file, and whether what it names is reached."),
+    "test": ("gateways.cli.ship_test", "Run the tests that a config file has for its transforms."),
     "top": ("gateways.cli.ship_top", "Watch what a running gateway does."),
     "tap": ("gateways.cli.ship_tap", "Watch events come into a running gateway."),
     "dlq": ("gateways.cli.ship_dlq", "Dead letters: list, show, replay."),

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from gateways.ship.settings import ShipSettings
+from gateways.ship.trial import TrialSettings
 from gateways.ship.values import Seconds
 from nsqgw.service.hosts import check_host_name
 from nsqgw.service.settings import parse_address
@@ -48,10 +49,14 @@ class ServiceSettings(BaseModel):
 
 @dataclass(frozen=True)
 class ShipConfig:
-    """Checked as a whole: the names of its pipelines are different."""
+    """Checked as a whole: the names of its pipelines are different.
+
+    trials  tests of the pipelines' transforms, for `nsqgw ship test`
+    """
 
     pipelines: tuple[ShipSettings, ...]
     service: ServiceSettings = field(default_factory=ServiceSettings)
+    trials: tuple[TrialSettings, ...] = ()
 
     def shown(self) -> dict[str, object]:
         """For /config: as given, with secrets masked."""

@@ -25,6 +25,7 @@ from gateways.ship.nsq import NsqSettings
 from gateways.ship.problems import BadConfigFile, Problem, problems_of, told, unknown_key
 from gateways.ship.settings import NamedSink, ShipSettings
 from gateways.ship.toml_lines import KeyLines, Path
+from gateways.ship.trial import TrialSettings
 from nsqgw.errors import ConfigError
 
 if sys.version_info >= (3, 11):
@@ -107,9 +108,10 @@ class _Reader:
             self._pipeline(index, table, sinks, common) for index, table in enumerate(self._pipelines())
         ]
         self._check_names(pipelines)
+        trials = self._trials([each.name for each in pipelines if each is not None])
         if self.problems or settings is None:
             return None
-        return ShipConfig(tuple(each for each in pipelines if each is not None), settings)
+        return ShipConfig(tuple(each for each in pipelines if each is not None), settings, trials)
 
     # -- tables
 
@@ -120,11 +122,26 @@ class _Reader:
         self.problems.append(Problem((name,), f"must be a table: write [{name}]"))
         return {}
 
-    def _pipelines(self) -> list[dict[str, Any]]:
-        tables = self._document.get("pipeline", [])
+    def _tables(self, name: str) -> list[dict[str, Any]]:
+        tables = self._document.get(name, [])
         if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
-            self.problems.append(Problem(("pipeline",), "must be an array of tables: write [[pipeline]]"))
+            self.problems.append(Problem((name,), f"must be an array of tables: write [[{name}]]"))
             return []
+        return tables
+
+    def _trials(self, pipelines: list[str]) -> tuple[TrialSettings, ...]:
+        found = [
+            self._model(TrialSettings, table, ("test", index))
+            for index, table in enumerate(self._tables("test"))
+        ]
+        for index, trial in enumerate(found):
+            if trial is not None and trial.pipeline not in pipelines and not self.problems:
+                text = f"there is no pipeline of that name; there are {', '.join(pipelines)}"
+                self.problems.append(Problem(("test", index, "pipeline"), text))
+        return tuple(trial for trial in found if trial is not None)
+
+    def _pipelines(self) -> list[dict[str, Any]]:
+        tables = self._tables("pipeline")
         if not tables:
             self.problems.append(Problem((), "has no pipeline: add a [[pipeline]] with topics and sinks"))
         return tables

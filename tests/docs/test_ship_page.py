@@ -52,7 +52,8 @@ def test_the_table_for_tls_is_read(tmp_path: Path) -> None:
     make_certificates(tmp_path)
     (tmp_path / "secret").write_text("hush")
     rest = '[[pipeline]]\ntopics = ["a"]\nchannel = "c"\nsinks = ["s"]\n[sink.s]\ntype = "stdout"\n'
-    text = blocks("toml")[1].replace("/etc/ssl/nsq-ca.pem", str(tmp_path / "ca.pem"))
+    (text,) = [block for block in blocks("toml") if "auth_secret" in block]
+    text = text.replace("/etc/ssl/nsq-ca.pem", str(tmp_path / "ca.pem"))
     file = tmp_path / "ship.toml"
     file.write_text(text.replace("/run/secrets/nsqd", str(tmp_path / "secret")) + rest)
     access = load_config(file).pipelines[0].access

@@ -16,6 +16,7 @@ from typing import Any
 import orjson
 
 from gateways.pipeline.dead_letters import DeadLetter
+from gateways.pipeline.gone import Gone
 from nsqgw.errors import NSQError
 from nsqgw.message import Message
 
@@ -66,26 +67,8 @@ class Letter:
             self.fields["attempts"],
             self.fields["id"].encode(),
             self.body,
-            _Gone(self),
+            Gone(self.topic, str(self.fields["channel"]), str(self.fields["nsqd"])),
         )
-
-
-class _Gone:
-    """The origin of a message that nsqd no longer holds: there is nothing to answer."""
-
-    def __init__(self, letter: Letter) -> None:
-        self.topic = letter.topic
-        self.channel = str(letter.fields["channel"])
-        self.nsqd_address = str(letter.fields["nsqd"])
-
-    def finish(self, message: Message) -> bool:
-        return False
-
-    def requeue(self, message: Message, delay: float | None, backoff: bool) -> bool:
-        return False
-
-    def touch(self, message: Message) -> bool:
-        return False
 
 
 def write_letter(letter: DeadLetter, pipeline: str, now: float) -> bytes:
