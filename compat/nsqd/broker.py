@@ -25,7 +25,7 @@ from compat.nsqd.latency import LatencyWindow
 from compat.nsqd.lookup_peers import LookupPeers
 from compat.nsqd.metadata import TopicMetadata, encode_metadata
 from compat.nsqd.options import NsqdOptions
-from compat.nsqd.statsd import statsd_push, with_ports
+from compat.nsqd.statsd import statsd_push
 from compat.nsqd.tcp import ClientConnection
 from compat.nsqd.tls import ClientTunnel, server_context, tunnel_maker
 from compat.nsqd.topic import Topic
@@ -113,7 +113,7 @@ class Nsqd:
             self.https_address = self._https.listen(self.options.https_address, tls)
             logger.info("HTTPS: listening on %s", self.https_address)
         self._scan_timer = loop.call_later(QUEUE_SCAN_INTERVAL, self._scan)
-        self.options = with_ports(self.options, max(self.tcp_port, 0), max(self.http_port, 0))
+        self.options = self.options.with_ports(max(self.tcp_port, 0), max(self.http_port, 0))
         if self.options.statsd_address:
             self._statsd = loop.create_task(statsd_push(self).run())
         await self.lookup_peers.start()

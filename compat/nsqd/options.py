@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import socket
 import zlib
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from importlib.util import find_spec
 from typing import Any
 
@@ -18,7 +18,7 @@ from compat.nsqd.auth import METHODS, auth_address
 from compat.version import NSQ_VERSION
 from nsqgw.errors import ConfigError
 from nsqgw.protocol.limits import ServerLimits
-from nsqgw.service.settings import parse_address
+from nsqgw.service.settings import Address, parse_address
 
 NODE_IDS = 1024
 KIND_DURATION = "duration"
@@ -230,6 +230,20 @@ class NsqdOptions:
             topology_region=self.topology_region,
             topology_zone=self.topology_zone,
         )
+
+    def with_ports(self, tcp_port: int, http_port: int) -> NsqdOptions:
+        """The options once the ports are open: which are announced, and the prefix that names the node."""
+        tcp = self.broadcast_tcp_port or tcp_port
+        http = self.broadcast_http_port or http_port
+        prefix = _expanded_prefix(self.statsd_prefix, self.broadcast_address, http)
+        return replace(self, broadcast_tcp_port=tcp, broadcast_http_port=http, statsd_prefix=prefix)
+
+
+def _expanded_prefix(prefix: str, broadcast_address: str, http_port: int) -> str:
+    """The start of all names in statsd: `%s` is this node; a dot ends it unless it is empty."""
+    node = str(Address(broadcast_address, http_port)).replace(".", "_").replace(":", "_")
+    expanded = prefix.replace("%s", node)
+    return expanded if expanded.endswith(".") or not expanded else f"{expanded}."
 
 
 def flag_name(name: str) -> str:

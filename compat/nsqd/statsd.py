@@ -8,16 +8,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from compat.memory import MEMORY_KEYS
-from compat.nsqd.options import NsqdOptions
 from compat.nsqd.stats import Document, StatsQuery, stats_document
 from compat.version import NSQ_VERSION
 from nsqgw.deadline import within
 from nsqgw.protocol.names import is_ephemeral
-from nsqgw.service.settings import Address, parse_address
+from nsqgw.service.settings import parse_address
 
 if TYPE_CHECKING:
     from compat.nsqd.broker import Nsqd
@@ -41,13 +39,6 @@ _CHANNEL_LINES = (
     ("clients", "client_count", "g"),
 )
 """Name in statsd, key in /stats, and whether it counts (`c`) or stands (`g`)."""
-
-
-def expand_prefix(prefix: str, broadcast_address: str, http_port: int) -> str:
-    """The start of all names: `%s` is this node, and there is a dot behind it unless it is empty."""
-    node = str(Address(broadcast_address, http_port)).replace(".", "_").replace(":", "_")
-    expanded = prefix.replace("%s", node)
-    return expanded if expanded.endswith(".") or not expanded else f"{expanded}."
 
 
 class Counters:
@@ -120,14 +111,6 @@ def datagrams(prefixed: Iterable[str], size: int) -> list[bytes]:
             packet = b""
         packet += encoded
     return [*packets, packet] if packet else packets
-
-
-def with_ports(options: NsqdOptions, tcp_port: int, http_port: int) -> NsqdOptions:
-    """The options once the ports are open: what is announced of them, and the prefix that names the node."""
-    tcp = options.broadcast_tcp_port or tcp_port
-    http = options.broadcast_http_port or http_port
-    prefix = expand_prefix(options.statsd_prefix, options.broadcast_address, http)
-    return replace(options, broadcast_tcp_port=tcp, broadcast_http_port=http, statsd_prefix=prefix)
 
 
 def statsd_push(nsqd: Nsqd) -> StatsdPush:

@@ -8,7 +8,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from functools import partial
 from types import TracebackType
@@ -28,7 +28,8 @@ EXIT_TIMEOUT = 5.0
 
 
 class BlockingProducer:
-    """A `Producer` in a background thread, for any number of threads; same arguments, settings and errors.
+    """A `Producer` in a background thread, for any number of threads; same arguments, settings and errors,
+    but for `topology_feed`, which belongs to one event loop.
 
     It connects when it is first used, and works as a context manager. What is under way when the program
     ends is waited for, up to EXIT_TIMEOUT seconds.
@@ -44,12 +45,23 @@ class BlockingProducer:
         self,
         nsqd_tcp_addresses: Iterable[str] = (),
         *,
+        lookupd_http_addresses: Iterable[str] = (),
+        topology_http_addresses: Iterable[str] = (),
+        address_map: Mapping[str, str] | None = None,
         config: ProducerConfig | None = None,
         on_fact: OnFact = to_logging,
         **options: Any,
     ) -> None:
-        addresses = address_list("nsqd_tcp_addresses", nsqd_tcp_addresses)
-        self._make = partial(Producer, addresses, config=config, on_fact=on_fact, **options)
+        self._make = partial(
+            Producer,
+            address_list("nsqd_tcp_addresses", nsqd_tcp_addresses),
+            lookupd_http_addresses=address_list("lookupd_http_addresses", lookupd_http_addresses),
+            topology_http_addresses=address_list("topology_http_addresses", topology_http_addresses),
+            address_map=address_map,
+            config=config,
+            on_fact=on_fact,
+            **options,
+        )
         self.config = self._make().config
         self._closed = False
         # One run for each process, by pid. A lock that a fork has copied may be held for ever, so that the

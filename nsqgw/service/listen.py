@@ -13,8 +13,8 @@ from nsqgw.service.settings import Address, parse_address
 BACKLOG = 4096
 """Connections that wait to be accepted, as many as Linux allows by default: after an outage all come at once.
 
-asyncio listens again with a backlog of its own, 100, where it is not told this one. What does not fit waits for
-a second, until the kernel tries again.
+asyncio listens again with a backlog of its own, 100, where it is not told this one. What does not fit waits
+for a second, until the kernel tries again.
 """
 
 _REMEDIES = {

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from harness.auth_server import ALL, AuthServer
+from harness.certificates import Certificates
 from harness.daemons import Daemon
 from harness.http import post, stats
 from harness.polling import eventually
@@ -266,3 +267,22 @@ def test_commands_behind_auth_wait_for_it(connect_to: Open, auth: AuthServer) ->
 def test_http_is_not_asked_for_authorization(nsqd: Daemon, auth: AuthServer) -> None:
     assert post(nsqd.http_address, "/pub?topic=t", b"x").status == 200
     assert auth.questions == []
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_an_auth_server_by_https_is_verified(
+    start_nsqd: Callable[..., Daemon], certificates: Certificates, known: bool
+) -> None:
+    """By the authorities of --tls-root-ca-file, else by those of the system."""
+    authorities = {"tls_root_ca_file": certificates.ca} if known else {}
+    with AuthServer(certificates.serving) as auth:
+        auth.grants["s"] = [ALL]
+        nsqd = start_nsqd(auth_http_addresses=(f"https://{auth.address}/check",), **authorities)
+        with Wire(nsqd.tcp_address) as wire:
+            if known:
+                assert wire.ask(b"AUTH", b"s").type == RESPONSE
+                wire.ok(b"PUB t", b"x")
+                assert auth.paths == ["/check"]
+            else:
+                assert refused(wire, b"AUTH", b"s") == "E_AUTH_FAILED AUTH failed"
+                assert auth.questions == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -17,10 +18,11 @@ class AuthServer:
 
     `document` is merged into every answer, or sent in its place when it is no dict; `status` is that of an
     answer about a known secret. Answers come after `delay` seconds, or at `release`. Its port stays the same
-    over `stop` and `start`.
+    over `stop` and `start`. With `tls` it speaks HTTPS.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
         self.document: Any = {}
         self.status = 200
         self.delay = 0.0
@@ -37,6 +39,10 @@ class AuthServer:
         host, port = self.address.split(":")
         self._server = ThreadingHTTPServer((host, int(port)), self._handler())
         self.address = f"{host}:{self._server.server_port}"
+        if self._tls is not None:
+            self._server.socket = self._tls.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="auth server")
         self._thread.start()
 

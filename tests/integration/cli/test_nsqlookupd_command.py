@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from harness.http import get
+from harness.wire import sized
 
 PROGRAM = [sys.executable, "-c", "import sys; from gateways.cli.main import main; sys.exit(main())"]
 LOG_LINE = re.compile(r"\[nsqlookupd\] \d{4}/\d\d/\d\d \d\d:\d\d:\d\d\.\d{6} (INFO|ERROR|WARNING): .+")
@@ -59,6 +60,31 @@ def test_it_listens_logs_and_stops_in_order(number: signal.Signals) -> None:
         _, log = process.communicate(timeout=30)
         assert process.returncode == 0
         assert "Traceback" not in log
+
+
+def test_unix_sockets_in_place_of_ports(tmp_path: Path) -> None:
+    tcp, web = str(tmp_path / "tcp.sock"), str(tmp_path / "http.sock")
+    with running(f"-tcp-address={tcp}", f"-http-address={web}") as (process, addresses):
+        assert addresses == {"TCP": tcp, "HTTP": web}
+        with unix_connection(tcp) as nsqd, unix_connection(web) as client:
+            identity = b'{"broadcast_address":"node","tcp_port":1,"http_port":2,"version":"1.3.0"}'
+            nsqd.sendall(b"  V1IDENTIFY\n" + sized(identity) + b"REGISTER t ch\n")
+            answers = nsqd.recv(4096)
+            while not answers.endswith(sized(b"OK")):
+                answers += nsqd.recv(4096)
+            client.sendall(b"GET /lookup?topic=t HTTP/1.0\r\n\r\n")
+            with client.makefile("rb") as answer:
+                assert b'"broadcast_address":"node"' in answer.read()
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
+    assert list(tmp_path.iterdir()) == []
+
+
+def unix_connection(path: str) -> socket.socket:
+    connection = socket.socket(socket.AF_UNIX)
+    connection.settimeout(15)
+    connection.connect(path)
+    return connection
 
 
 @pytest.mark.parametrize(

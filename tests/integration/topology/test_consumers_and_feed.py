@@ -15,7 +15,7 @@ from harness.embedded import EmbeddedNsqd, EmbeddedNsqlookupd
 from harness.http import post
 from harness.polling import eventually_async
 from harness.scripted import ScriptedNsqd
-from nsqgw import Consumer, Message, Producer
+from nsqgw import BlockingProducer, Consumer, Message, Producer
 from nsqgw.consumer.topology_topic import TopologyTopic
 from nsqgw.errors import ConfigError, DiscoveryError
 from nsqgw.instrument import Connected, Disconnected, Fact, LookupFailed
@@ -65,6 +65,20 @@ async def test_a_topic_that_a_pattern_matches_is_joined_without_a_poll() -> None
             wire = await asyncio.to_thread(announce, lookupd, fake, "logs.web")
             with wire:
                 assert (await fake.subscribed()).lines("SUB") == ["SUB logs.web ch"]
+
+
+def test_a_blocking_producer_uses_a_new_nsqd_without_a_poll() -> None:
+    with running(EmbeddedNsqlookupd()) as lookupd:
+        addresses = [lookupd.http_address]
+        with (
+            BlockingProducer(
+                lookupd_http_addresses=iter(addresses),
+                topology_http_addresses=iter(addresses),
+                lookupd_poll_interval=RARELY,
+            ) as producer,
+            running(EmbeddedNsqd(lookupd_tcp_addresses=(lookupd.tcp_address,))),
+        ):
+            producer.publish("t", b"hello")
 
 
 async def test_a_producer_uses_a_new_nsqd_without_a_poll() -> None:

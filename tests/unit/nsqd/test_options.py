@@ -77,3 +77,11 @@ def test_clients_are_held_to_the_options() -> None:
         False,
         3,
     )
+
+
+@pytest.mark.parametrize(("prefix", "told"), [("nsq.%s", "nsq.my_host_4151."), ("all.", "all."), ("", "")])
+def test_c_nsqd_17_the_prefix_of_statsd_names_the_node(prefix: str, told: str) -> None:
+    options = NsqdOptions(broadcast_address="my.host", broadcast_tcp_port=7, statsd_prefix=prefix)
+    options = options.with_ports(4150, 4151)
+    assert (options.broadcast_tcp_port, options.broadcast_http_port) == (7, 4151)
+    assert options.statsd_prefix == told

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compat.nsqd.stats import Document
-from compat.nsqd.statsd import Counters, datagrams, expand_prefix, lines
+from compat.nsqd.statsd import Counters, datagrams, lines
 
 
 def document(**counts: int) -> Document:
@@ -47,12 +47,6 @@ def test_ephemeral_names_can_be_left_out() -> None:
     found = list(lines(document(), Counters(), ephemeral=False))
     assert found
     assert not any("ephemeral" in each for each in found)
-
-
-def test_c_nsqd_17_the_prefix_names_the_node() -> None:
-    assert expand_prefix("nsq.%s", "my.host", 4151) == "nsq.my_host_4151."
-    assert expand_prefix("all.", "my.host", 4151) == "all."
-    assert expand_prefix("", "my.host", 4151) == ""
 
 
 @given(st.lists(st.text("ab", min_size=1, max_size=30)), st.integers(1, 40))
