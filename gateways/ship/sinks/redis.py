@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
 _SCHEMES = ("redis://", "rediss://", "unix://")
-_BLOCKED = ("WRONGTYPE", "NOAUTH", "WRONGPASS", "NOPERM", "MOVED", "ASK", "CROSSSLOT", "HELLO must")
+_BLOCKED = ("WRONGTYPE", "NOAUTH", "WRONGPASS", "NOPERM", "MOVED", "ASK", "CROSSSLOT")
+_REFUSED = ("HELLO must be called", "invalid username-password", "Authentication required")  # words of logins
 
 # The mark comes after the push: an event whose push is refused must not count as there.
 _PUSH_ONCE = """
@@ -193,4 +194,4 @@ def _fate(error: Exception) -> Fate:
 
     if isinstance(error, AuthenticationError | AuthorizationError | NoPermissionError):
         return Fate.BLOCKED
-    return Fate.BLOCKED if str(error).startswith(_BLOCKED) else Fate.RETRY
+    return Fate.BLOCKED if str(error).startswith(_BLOCKED + _REFUSED) else Fate.RETRY

@@ -332,8 +332,11 @@ async def test_a_receiver_that_does_not_end_in_order_confirms_nothing(how: str, 
         outcome = await sink.send(batch_of(sink, b"body"))
         release.set()
         thread.join()
-        expected = "Connection reset by peer" if how == "reset" else "no answer within 0.2s"
-        assert (outcome.fate, outcome.reason) == (Fate.RETRY, expected)
+        assert outcome.fate is Fate.RETRY
+        if how == "reset":  # noticed at one of two places
+            assert outcome.reason in ("Connection reset by peer", "Transport endpoint is not connected")
+        else:
+            assert outcome.reason == "no answer within 0.2s"
 
 
 @pytest.mark.parametrize("tls", [False, True])
