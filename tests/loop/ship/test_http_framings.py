@@ -1,0 +1,169 @@
+"""The sink for any HTTP service: framings, addresses by event, what confirms."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgpack
+import pytest
+from pydantic import ValidationError
+
+from gateways.pipeline.sink import CONFIRMED, Fate, Outcome
+from harness.log_services import LogService, Reply
+from harness.sending import NOON, batch_of, messages_of, opened, sink_of
+
+BODIES = [b'{"a": 1.10}', b"text", b"two\nlines", b"\xff", b'{"a": 2}']
+
+
+class Anything(LogService):
+    def take(self, request: Any) -> Reply:
+        return Reply(200, {"status": "accepted", "deep": {"n": 1}})
+
+
+@pytest.fixture
+async def service() -> AsyncIterator[LogService]:
+    started = Anything()
+    yield started
+    await started.close()
+
+
+async def sent(service: LogService, bodies: list[bytes], **settings: Any) -> Outcome:
+    settings = {"type": "http", "url": f"{service.url}/in", **settings}
+    async with opened(settings) as sink:
+        return await sink.send(batch_of(sink, messages_of(bodies)))
+
+
+@pytest.mark.parametrize(
+    ("framing", "content_type", "body"),
+    [
+        ("ndjson", "application/x-ndjson", b'{"a": 1.10}\ntext\n"two\\nlines"\n\xff\n{"a": 2}\n'),
+        ("lines", "text/plain", b'{"a": 1.10}\ntext\ntwo\nlines\n\xff\n{"a": 2}\n'),
+        (
+            "json_array",
+            "application/json",
+            rb'[{"a": 1.10},"text","two\nlines","{\"body_base64\":\"/w==\"}",{"a": 2}]',
+        ),
+        (
+            "length_prefixed",
+            "application/octet-stream",
+            b'\0\0\0\x0b{"a": 1.10}\0\0\0\x04text\0\0\0\x09two\nlines\0\0\0\x01\xff\0\0\0\x08{"a": 2}',
+        ),
+    ],
+)
+async def test_framings(service: LogService, framing: str, content_type: str, body: bytes) -> None:
+    assert await sent(service, BODIES, framing=framing) is CONFIRMED
+    (request,) = service.requests
+    assert (request.headers["Content-Type"], request.body) == (content_type, body)
+
+
+async def test_messagepack(service: LogService) -> None:
+    assert await sent(service, BODIES, framing="msgpack_array") is CONFIRMED
+    assert msgpack.unpackb(service.requests[0].body) == [{"a": 1.1}, "text", "two\nlines", b"\xff", {"a": 2}]
+
+
+async def test_one_by_one_each_event_has_an_answer_of_its_own(service: LogService) -> None:
+    service.script = [Reply(200), Reply(400), Reply(503, None, {"Retry-After": "3"}), Reply(403), Reply(200)]
+    outcome = await sent(service, BODIES, framing="one", requests_at_once=1, message_headers=True)
+    assert outcome.per_event == [Fate.CONFIRMED, Fate.REJECTED, Fate.RETRY, Fate.BLOCKED, Fate.CONFIRMED]
+    assert outcome.retry_after == 3.0
+    assert [request.body for request in service.requests] == BODIES
+    headers = service.requests[1].headers
+    found = {name: headers[f"X-NSQ-{name}"] for name in ("Topic", "Id", "Attempts", "Timestamp")}
+    assert found == {"Topic": "events", "Id": "0" * 15 + "1", "Attempts": "1", "Timestamp": str(NOON + 10**9)}
+
+
+async def test_addresses_by_event(service: LogService) -> None:
+    bodies = [b'{"app":"a/b?c"}', b'{"app":"x"}', b"text", b'{"app":"x","n":1}']
+    settings = {"path": "/{topic}/{field:app}?t=%Y", "fallback_path": "/rest", "url": f"{service.url}/in/"}
+    assert await sent(service, bodies, **settings) is CONFIRMED
+    assert {request.uri: request.body.count(b"\n") for request in service.requests} == {
+        "/in/events/a%2Fb%3Fc?t=2023": 1,
+        "/in/events/x?t=2023": 2,
+        "/in/rest": 1,
+    }
+
+
+async def test_a_bad_event_is_found_among_those_of_its_address(service: LogService) -> None:
+    def take(request: Any) -> Reply:
+        return Reply(400 if b"bad" in request.body else 200)
+
+    service.take = take  # type: ignore[method-assign]
+    bodies = [b'{"p":"a","n":%d}' % n for n in range(7)] + [b'{"p":"a","n":"bad"}', b'{"p":"b"}']
+    outcome = await sent(service, bodies, path="/{field:p}")
+    assert outcome.per_event == [Fate.CONFIRMED] * 7 + [Fate.REJECTED, Fate.CONFIRMED]
+
+
+async def test_the_idempotency_key_is_that_of_the_events(service: LogService) -> None:
+    for bodies in (BODIES, BODIES, BODIES[1:]):
+        assert await sent(service, bodies, idempotency_key=True) is CONFIRMED
+    first, second, third = (request.headers["Idempotency-Key"] for request in service.requests)
+    assert first == second != third
+
+
+@pytest.mark.parametrize(
+    ("settings", "fate"),
+    [
+        ({"ok_field": "status", "ok_value": "accepted"}, Fate.CONFIRMED),
+        ({"ok_field": "deep.n", "ok_value": 1}, Fate.CONFIRMED),
+        ({"ok_field": "status", "ok_value": "ok"}, Fate.RETRY),
+        ({"ok_field": "nothing"}, Fate.RETRY),
+    ],
+)
+async def test_a_word_can_be_asked_for(service: LogService, settings: dict[str, Any], fate: Fate) -> None:
+    assert (await sent(service, BODIES, **settings)).fate is fate
+
+
+@pytest.mark.parametrize(("status", "fate"), [(200, Fate.CONFIRMED), (204, Fate.RETRY), (404, Fate.BLOCKED)])
+async def test_a_get_is_confirmed_by_200_alone(service: LogService, status: int, fate: Fate) -> None:
+    service.script = [Reply(status)]
+    outcome = await sent(service, [b"a b&c\xff"], method="GET", url=f"{service.url}/in?m=%s")
+    assert outcome.fate is fate
+    assert service.requests[0].uri == "/in?m=a+b%26c%FF"
+
+
+async def test_own_statuses(service: LogService) -> None:
+    service.script = [Reply(409), Reply(418), Reply(404)]
+    settings = {"ok_status": [409], "retry_status": [418], "reject_status": [404]}
+    fates = [(await sent(service, [b"a"], **settings)).fate for _ in range(3)]
+    assert fates == [Fate.CONFIRMED, Fate.RETRY, Fate.REJECTED]
+
+
+async def test_what_is_shown_has_no_secrets() -> None:
+    settings = {
+        "url": ["https://me:hush@h/hush?token=hush"],
+        "password": "hush",
+        "username": "me",
+        "headers": {"X": "hush"},
+    }
+    sink = sink_of({"type": "http", **settings})
+    assert "hush" not in sink.describe() + sink.name
+    from gateways.ship.sinks.http import HttpSettings
+
+    shown = HttpSettings.model_validate(settings)
+    assert "hush" not in json.dumps(shown.shown())
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"url": []},
+        {"url": "http://"},
+        {"url": "ftp://h"},
+        {"username": "me"},
+        {"username": "me", "password": "p", "bearer_token": "t"},
+        {"headers": {"X": "a\r\nY: b"}},
+        {"headers": {"X\n": "a"}},
+        {"tls": {"key_file": "k"}},
+        {"message_headers": True},
+        {"path": "no-slash"},
+        {"framing": "xml"},
+        {"compression": "lzma"},
+        {"request_timeout": "soon"},
+        {"nothing": 1},
+    ],
+)
+def test_mistakes_in_settings(bad: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        sink_of({"type": "http", "url": "http://h", **bad})
