@@ -1,4 +1,4 @@
-"""docs/sinks.md: every example is a sink, every kind over HTTP has one, the flags are the command's."""
+"""docs/sinks.md: every example is a sink, every kind has one, the flags are the commands'."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import re
 import shlex
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+import click
 import pytest
 from pydantic import TypeAdapter
 
-from gateways.cli.nsq_to_http import command
+from gateways.cli import nsq_to_file, nsq_to_http
 from gateways.ship.destination import SinkSettings
-from gateways.ship.sinks.http_settings import HttpSinkSettings
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -21,6 +21,7 @@ else:
     import tomli as tomllib
 
 PAGE = (Path(__file__).parents[2] / "docs" / "sinks.md").read_text()
+COMMANDS = {"nsq_to_file": nsq_to_file.command, "nsq_to_http": nsq_to_http.command}
 EXAMPLES = re.findall(r"^```toml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
 
@@ -34,18 +35,22 @@ def test_examples_are_sinks(text: str, tmp_path: Path) -> None:
     assert sink.make(1).describe()
 
 
-def test_every_kind_over_http_has_an_example() -> None:
-    kinds = {kind.model_fields["type"].default for kind in HttpSinkSettings.__subclasses__()}
-    assert kinds <= set(re.findall(r'^type = "(\w+)"$', PAGE, re.MULTILINE))
-    assert kinds <= set(re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE))
+def test_every_kind_has_an_example() -> None:
+    kinds = {kind.model_fields["type"].default for kind in get_args(get_args(SinkSettings)[0])}
+    assert kinds - {"stdout"} <= set(re.findall(r'^type = "(\w+)"$', PAGE, re.MULTILINE))
+    rows = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", PAGE, re.MULTILINE)
+    assert kinds <= {name.strip("` ") for row in rows for name in row.split(",")}
 
 
-def test_the_command_is_understood() -> None:
-    (line,) = re.findall(r"^nsqgw nsq_to_http (.*)$", PAGE, re.MULTILINE)
-    command.make_context("nsq_to_http", shlex.split(line))
+@pytest.mark.parametrize(("name", "command"), COMMANDS.items())
+def test_the_command_is_understood(name: str, command: click.Command) -> None:
+    (line,) = re.findall(rf"^nsqgw {name} (.*)$", PAGE, re.MULTILINE)
+    command.make_context(name, shlex.split(line))
 
 
-def test_the_flags_are_those_of_the_command() -> None:
-    told = set(re.findall(r"`(--?[a-z-]+)[`\s]", PAGE.partition("## From nsq_to_http")[2]))
+@pytest.mark.parametrize(("name", "command"), COMMANDS.items())
+def test_the_flags_are_those_of_the_command(name: str, command: click.Command) -> None:
+    section = PAGE.partition(f"## From {name}\n")[2].partition("\n## ")[0]
+    told = set(re.findall(r"`(--?[a-z-]+)[`\s]", section))
     known = {flag for parameter in command.params for flag in parameter.opts}
     assert {"--" + flag.lstrip("-") for flag in told} <= known

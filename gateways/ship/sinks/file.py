@@ -44,39 +44,41 @@ _FATES = {
 
 
 class FileSettings(SinkSettings):
-    """Lines to files; `path` may have <TOPIC> <HOST> <PID> <DATETIME> <REV> and the places of templates.
-
-    path             in `folder` when it is relative and that is given
-    folder           where finished files go; by default the part of `path` before its first place
-    work_folder      where a file is while it is written, on the same file system if possible
-    host_identifier  <HOST>; may hold <SHORT_HOST> and <HOSTNAME>; by default the short host name
-    datetime_format  of <DATETIME>, which is the time of writing; template places are the event's
-    utc              both by UTC; by default by the local clock
-    rotate_interval  begin the next file after so many seconds, rotate_size: when it is larger, in bytes
-    keep_empty       when it is time for the next file, begin it even if there is nothing to write
-    format           lines: the body and a newline; ndjson: always one line, see the sink http
-    compression      none, gzip, zstd; `level` is the format's own
-    sync             False: fsync is left out, and a power cut loses what was confirmed
-    sync_interval    an fsync waits so long for more batches to share it, in seconds
-    max_open_files   of a template with places; the one not written for longest is closed
-    """
+    """Lines to files; names may have <TOPIC> <HOST> <PID> <DATETIME> <REV>, and the places of templates."""
 
     type: Literal["file"] = "file"
-    path: str = Field(min_length=1)
-    folder: str | None = None
-    work_folder: str | None = None
-    host_identifier: str = ""
-    datetime_format: str = "%Y-%m-%d_%H"
-    utc: bool = False
-    rotate_interval: Seconds = Field(default=0.0, ge=0)
-    rotate_size: Bytes = Field(default=0, ge=0)
-    keep_empty: bool = False
-    format: Literal["lines", "ndjson"] = "lines"
-    compression: Literal["none", "gzip", "zstd"] = "none"
-    level: int | None = Field(default=None, ge=1, le=22)
-    sync: bool = True
-    sync_interval: Seconds = Field(default=0.0, ge=0, le=20)
-    max_open_files: int = Field(default=100, ge=1, le=10_000)
+    path: str = Field(min_length=1, description="with <TOPIC> <HOST> <PID> <DATETIME> <REV>; a template")
+    folder: str | None = Field(
+        default=None, description="which `path` is relative to; by default what stands before its first place"
+    )
+    work_folder: str | None = Field(
+        default=None, description="where a file is while it is written; finished ones move"
+    )
+    host_identifier: str = Field(
+        default="", description="of <HOST>, with <SHORT_HOST> or <HOSTNAME>; by default the short name"
+    )
+    datetime_format: str = Field(
+        default="%Y-%m-%d_%H",
+        description="of <DATETIME>, the time of writing; in templates it is the event's",
+    )
+    utc: bool = Field(default=False, description="both by UTC, not by the local clock")
+    rotate_interval: Seconds = Field(default=0.0, ge=0, description="begin the next file after so long")
+    rotate_size: Bytes = Field(default=0, ge=0, description="begin the next file when one is larger")
+    keep_empty: bool = Field(
+        default=False, description="begin the next file on time, even with nothing to write"
+    )
+    format: Literal["lines", "ndjson"] = Field(
+        default="lines", description="lines: a body and a newline; ndjson: always one line"
+    )
+    compression: Literal["none", "gzip", "zstd"] = Field(default="none", description="of the files")
+    level: int | None = Field(default=None, ge=1, le=22, description="the format's own; gzip has 9")
+    sync: bool = Field(default=True, description="false: a power cut loses what was confirmed")
+    sync_interval: Seconds = Field(
+        default=0.0, ge=0, le=20, description="an fsync waits so long for more batches to share it"
+    )
+    max_open_files: int = Field(
+        default=100, ge=1, le=10_000, description="of a template; the one not written for longest is closed"
+    )
 
     @model_validator(mode="after")
     def _check(self) -> FileSettings:

@@ -40,23 +40,19 @@ _BLOCKED = (AuthFailed, AuthFirst, BadTopic, ConfigError, Unauthorized)
 
 
 class NsqSettings(SinkSettings):
-    """Topics of another cluster, or of this one: never a topic that the pipeline reads.
-
-    topic             a template; by default the topic a message came from
-    max_message_size  its nsqds' -max-msg-size, and max_batch_size their -max-body-size
-    tls               speak TLS with nsqd; its fields say how
-    publish_timeout   for a batch
-    """
+    """Topics of another cluster, or of this one: never a topic that the pipeline reads."""
 
     type: Literal["nsq"] = "nsq"
-    nsqd_tcp_addresses: tuple[NsqdAddress, ...] = ()
-    lookupd_http_addresses: tuple[LookupdAddress, ...] = ()
-    topic: TemplateText = Field(default="{topic}", min_length=1)
-    tls: TlsSettings | None = None
-    auth_secret: Secret | None = None
-    max_message_size: Bytes = Field(default=1024 * 1024, ge=1)
-    max_batch_size: Bytes = Field(default=5 * 1024 * 1024, ge=16)
-    publish_timeout: Seconds = Field(default=20.0, gt=0, le=120)
+    nsqd_tcp_addresses: tuple[NsqdAddress, ...] = Field(default=(), description="nsqds, as host:port")
+    lookupd_http_addresses: tuple[LookupdAddress, ...] = Field(
+        default=(), description="nsqlookupds, as host:port or URL"
+    )
+    topic: TemplateText = Field(default="{topic}", min_length=1, description="a template")
+    tls: TlsSettings | None = Field(default=None, description="an empty table does for TLS")
+    auth_secret: Secret | None = Field(default=None, description="for nsqds that ask for AUTH")
+    max_message_size: Bytes = Field(default=1024 * 1024, ge=1, description="the nsqds' -max-msg-size")
+    max_batch_size: Bytes = Field(default=5 * 1024 * 1024, ge=16, description="the nsqds' -max-body-size")
+    publish_timeout: Seconds = Field(default=20.0, gt=0, le=120, description="for a batch")
 
     @model_validator(mode="after")
     def _check(self) -> NsqSettings:

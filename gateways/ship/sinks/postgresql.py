@@ -36,20 +36,20 @@ Body = Literal["text", "jsonb", "bytea"]
 
 
 class PostgresqlSettings(SinkSettings):
-    """Rows of a table with the columns event_key (primary key), topic, ts, attempts and body.
-
-    dsn           `postgresql://user:password@host/database`, or `host=... dbname=...`
-    table         may be `schema.table`
-    create_table  create it when it is missing
-    body          type of that column; text takes UTF-8 without NUL, jsonb only JSON: other events are refused
-    """
+    """Rows of a table with the columns event_key (primary key), topic, ts, attempts and body."""
 
     type: Literal["postgresql"] = "postgresql"
-    dsn: Secret
-    table: str = Field(default="nsq_events", pattern=r"^[A-Za-z_][\w$]{0,62}(\.[A-Za-z_][\w$]{0,62})?$")
-    create_table: bool = True
-    body: Body = "text"
-    connect_timeout: Seconds = Field(default=5.0, gt=0, le=60)
+    dsn: Secret = Field(description="`postgresql://user:password@host/database`, or `host=... dbname=...`")
+    table: str = Field(
+        default="nsq_events",
+        pattern=r"^[A-Za-z_][\w$]{0,62}(\.[A-Za-z_][\w$]{0,62})?$",
+        description="may be `schema.table`",
+    )
+    create_table: bool = Field(default=True, description="create it when it is missing")
+    body: Body = Field(
+        default="text", description="the column's type; text takes UTF-8 without NUL, jsonb only JSON"
+    )
+    connect_timeout: Seconds = Field(default=5.0, gt=0, le=60, description="for a connection, 2 s at least")
 
     def make(self, concurrency: int) -> Sink:
         """The sink, with a connection for each batch on its way."""

@@ -49,26 +49,25 @@ def _checked(url: str) -> str:
 
 
 class RedisSettings(SinkSettings):
-    """A list or stream in Redis.
-
-    url            `redis://`, `rediss://` (TLS) or `unix://`, with user, password and database
-    mode           list: RPUSH; stack: LPUSH, the newest first; stream: XADD with the fields body, topic, id,
-                   timestamp and attempts
-    key            of the list or stream; a template
-    max_length     older entries are cut off beyond so many, 0 keeps all; a stream is cut about there
-    dedupe         seconds in which an event that comes again is left out, by a mark for each; 0 does without
-    wait_replicas  copies to wait for
-    timeout        for connecting, and for an answer
-    """
+    """A list or a stream in Redis."""
 
     type: Literal["redis"] = "redis"
-    url: Annotated[str, AfterValidator(_checked), PlainSerializer(mask_url, when_used="json")]
-    mode: Literal["list", "stack", "stream"] = "list"
-    key: TemplateText = Field(default="{topic}", min_length=1)
-    max_length: int = Field(default=0, ge=0)
-    dedupe: Seconds = Field(default=0.0, ge=0)
-    wait_replicas: int = Field(default=0, ge=0, le=100)
-    timeout: Seconds = Field(default=10.0, gt=0, le=60)
+    url: Annotated[str, AfterValidator(_checked), PlainSerializer(mask_url, when_used="json")] = Field(
+        description="`redis://`, `rediss://` (TLS) or `unix://`, with user, password and database"
+    )
+    mode: Literal["list", "stack", "stream"] = Field(
+        default="list",
+        description="list: RPUSH; stack: LPUSH, the newest first; stream: XADD",
+    )
+    key: TemplateText = Field(default="{topic}", min_length=1, description="a template")
+    max_length: int = Field(
+        default=0, ge=0, description="older entries are cut off beyond so many; a stream about there"
+    )
+    dedupe: Seconds = Field(
+        default=0.0, ge=0, description="leave out an event that comes again within; costs a key for each"
+    )
+    wait_replicas: int = Field(default=0, ge=0, le=100, description="copies to wait for")
+    timeout: Seconds = Field(default=10.0, gt=0, le=60, description="for connecting, and for an answer")
 
     def make(self, concurrency: int) -> Sink:
         """The sink, with a connection for each batch on its way."""

@@ -30,13 +30,16 @@ class SqliteSettings(SinkSettings):
     """Rows of a table with the columns event_key (primary key), topic, ts (ns), attempts and body.
 
     A body is TEXT when it is UTF-8 without NUL, else a BLOB. The table is created when it is missing.
-    `busy_timeout` is how long another program may hold the database.
     """
 
     type: Literal["sqlite"] = "sqlite"
-    path: str = Field(min_length=1)
-    table: str = Field(default="nsq_events", pattern=r"^[A-Za-z_]\w{0,62}$")
-    busy_timeout: Seconds = Field(default=5.0, ge=0, le=20)
+    path: str = Field(min_length=1, description="of the database; its folder has to be there")
+    table: str = Field(
+        default="nsq_events", pattern=r"^[A-Za-z_]\w{0,62}$", description="created when it is missing"
+    )
+    busy_timeout: Seconds = Field(
+        default=5.0, ge=0, le=20, description="how long another program may hold the database"
+    )
 
     def make(self, concurrency: int) -> Sink:
         """The sink; its transactions are one after the other, whatever `concurrency`."""

@@ -47,33 +47,37 @@ _UNFIT = re.compile(r"[^\x21-\x7e]")
 
 
 class SyslogSettings(SinkSettings):
-    """Messages to one receiver.
-
-    address           host and port; by default 514, with TLS 6514
-    facility, severity  of all messages, by name
-    hostname          by default this machine's; app_name: a template
-    structured_data   add topic and event key as `[nsq@32473 topic="..." key="..."]`
-    framing           octet_counting; newline is for receivers that know nothing else, and turns line ends
-                      inside of a body into #012
-    max_length        of a message in bytes; longer ones are refused, or with oversize = "truncate" cut
-    confirm           closed: when the receiver has read all and closed; sent: when the kernel has taken it,
-                      for receivers that do not close, and not safe when one is restarted
-    timeout           for connecting, for each write, and for the receiver to close
-    """
+    """Messages to one receiver."""
 
     type: Literal["syslog"] = "syslog"
-    address: str
-    tls: TlsSettings | None = None
-    facility: str = Field(default="user", pattern=f"^({'|'.join(FACILITIES)})$")
-    severity: str = Field(default="info", pattern=f"^({'|'.join(SEVERITIES)})$")
-    hostname: str = ""
-    app_name: TemplateText = "{topic}"
-    structured_data: bool = True
-    framing: Literal["octet_counting", "newline"] = "octet_counting"
-    max_length: Bytes = Field(default=8192, ge=480)
-    oversize: Literal["reject", "truncate"] = "reject"
-    confirm: Literal["closed", "sent"] = "closed"
-    timeout: Seconds = Field(default=10.0, gt=0, le=60)
+    address: str = Field(description="host and port, by default 514; with TLS 6514")
+    tls: TlsSettings | None = Field(default=None, description="an empty table does for TLS")
+    facility: str = Field(
+        default="user", pattern=f"^({'|'.join(FACILITIES)})$", description="of all messages, by name"
+    )
+    severity: str = Field(
+        default="info", pattern=f"^({'|'.join(SEVERITIES)})$", description="of all messages, by name"
+    )
+    hostname: str = Field(default="", description="by default this machine's")
+    app_name: TemplateText = Field(default="{topic}", description="a template")
+    structured_data: bool = Field(
+        default=True, description="add `[nsq@32473 topic=... key=...]` with the event's key"
+    )
+    framing: Literal["octet_counting", "newline"] = Field(
+        default="octet_counting",
+        description="newline is for receivers that know no other; line ends inside become #012",
+    )
+    max_length: Bytes = Field(default=8192, ge=480, description="of a message, its header included")
+    oversize: Literal["reject", "truncate"] = Field(
+        default="reject", description="what becomes of longer ones: dead letters, or cut"
+    )
+    confirm: Literal["closed", "sent"] = Field(
+        default="closed",
+        description="closed: when the receiver has read all and closed; sent: when the kernel has it",
+    )
+    timeout: Seconds = Field(
+        default=10.0, gt=0, le=60, description="to connect, for each write, and for the receiver to close"
+    )
 
     @field_validator("address")
     @classmethod
