@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import click
@@ -20,7 +21,9 @@ from gateways.cli.options import (
 )
 from gateways.push.config import PushConfig
 from gateways.push.gateway import PushGateway
+from gateways.push.history import HistoryLimits
 from gateways.push.limits import Limits
+from gateways.push.policy import Policy, parse_policy
 from nsqgw.errors import ConfigError
 from nsqgw.service import logs
 from nsqgw.service.lifecycle import run
@@ -68,6 +71,36 @@ from nsqgw.service.lifecycle import run
     help="What may wait for one browser before it is closed as too slow.",
 )
 @click.option(
+    "--slow",
+    "policies",
+    multiple=True,
+    metavar="[TOPIC=]POLICY",
+    help="For browsers that do not take their messages, of TOPIC or of all: disconnect (the default), "
+    "drop-oldest, drop-new, conflate[:JSON_FIELD] or sample:MESSAGES_A_SECOND; repeatable.",
+)
+@click.option(
+    "--window",
+    type=DURATION,
+    default="0s",
+    show_default=True,
+    help="Gather messages for so long into one write a browser, up to 20ms.",
+)
+@click.option(
+    "--history-messages",
+    type=click.IntRange(0, 1_000_000),
+    default=1000,
+    show_default=True,
+    help="Messages of a topic kept for browsers that come back.",
+)
+@click.option(
+    "--history-bytes",
+    type=SIZE,
+    default="512KiB",
+    show_default=True,
+    help="Their bodies altogether, at most.",
+)
+@click.option("--history-age", type=DURATION, default="5m", show_default=True, help="Their age, at most.")
+@click.option(
     "--connect-timeout",
     type=DURATION,
     default="10s",
@@ -93,8 +126,8 @@ from nsqgw.service.lifecycle import run
 def command(**flags: Any) -> int:
     """Stream TOPICs to browsers, by WebSocket and server-sent events, at /stream/<topic>.
 
-    / is a page that shows the streams. A browser gets what is published while it is there; one that does not
-    take its messages is closed, so that the others never wait.
+    / is a page that shows the streams. A browser that comes back with its position gets what it missed. One
+    that does not take its messages is closed, or as --slow says, so that the others never wait.
     """
     access = taken_access(flags)
     try:
@@ -112,6 +145,11 @@ def command(**flags: Any) -> int:
                 connect_timeout=flags["connect_timeout"],
                 drain_timeout=flags["drain_timeout"],
                 limits=Limits(max_queue_bytes=flags["max_queue_bytes"]),
+                policies=_policies(flags["policies"], flags["topics"]),
+                history=HistoryLimits(
+                    flags["history_messages"], flags["history_bytes"], flags["history_age"]
+                ),
+                window=flags["window"],
             )
         )
     except ConfigError as error:
@@ -123,3 +161,16 @@ def command(**flags: Any) -> int:
         drain_timeout=flags["drain_timeout"],
         allow_hosts=flags["allow_hosts"],
     )
+
+
+def _policies(texts: Iterable[str], topics: Iterable[str]) -> dict[str, Policy]:
+    """By topic; what names none holds for all that have no other."""
+    common: dict[str, Policy] = {}
+    own: dict[str, Policy] = {}
+    for text in texts:
+        topic, given, policy = text.rpartition("=")
+        if given:
+            own[topic] = parse_policy(policy)
+        else:
+            common = dict.fromkeys(topics, parse_policy(text))
+    return common | own

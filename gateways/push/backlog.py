@@ -1,74 +1,172 @@
 """What waits for one browser that does not take its messages now, and what happens when it gets too much.
 
-A backlog is pure: bytes and a clock reading in, decisions out. It holds references to the shared bytes of a
-burst, never copies. There is one policy so far, `Disconnect`; the burst comes along with its bytes so that
-a policy which drops or merges single frames finds them.
+A backlog is pure: frames and a clock reading in, decisions out. It holds references to the bytes that all
+browsers share, never copies. One browser's bytes are bounded over all its topics; each topic has a queue
+that keeps the bound by the policy of the topic.
 """
 
 from __future__ import annotations
 
 import math
-from collections import deque
-from typing import Protocol
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
 
-from gateways.push.frame import Burst
+from gateways.push.frame import Burst, Encoding
+from gateways.push.policy import Lag, Policy
+
+ENTRY_BYTES = 200
+"""What it costs to keep one piece of data, whatever its length; it counts towards the bound."""
 
 
-class Backlog(Protocol):
-    """The queue of one browser. Times are readings of the event loop's clock, in seconds."""
+@dataclass
+class Waiting:
+    """Bytes that wait, and how many messages of the topic were lost right before them."""
 
-    size: int
-    """Bytes that wait."""
+    topic: str
+    data: bytes
+    lost: int
+    order: int
+    since: float
 
-    def add(self, data: bytes, burst: Burst, now: float) -> bool:
-        """Queue `data`, the burst as this browser gets it; False when the browser has to go instead."""
-        ...
+    @property
+    def size(self) -> int:
+        """What it takes from the bound."""
+        return len(self.data) + ENTRY_BYTES
+
+
+class _Queue:
+    """What waits of one topic, in order."""
+
+    __slots__ = ("entries", "lost", "policy")
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+        self.entries: OrderedDict[Hashable, Waiting] = OrderedDict()
+        self.lost = 0
+        """Messages lost after the last entry."""
+
+
+class Backlog:
+    """The queues of one browser: `max_bytes` at most, and under `disconnect` nothing older than `max_age`.
+
+    Times are in seconds, by the event loop's clock. `patience` is how long the transport may take nothing.
+    """
+
+    __slots__ = (
+        "_max_age",
+        "_max_bytes",
+        "_order",
+        "_patience",
+        "_policy_of",
+        "_queues",
+        "_stalled_at",
+        "size",
+    )
+
+    def __init__(
+        self, policy_of: Callable[[str], Policy], *, max_bytes: int, max_age: float, patience: float
+    ) -> None:
+        self._policy_of = policy_of
+        self._max_bytes = max_bytes
+        self._max_age = max_age
+        self._patience = patience
+        self._stalled_at = math.inf
+        self._queues: dict[str, _Queue] = {}
+        self._order = 0
+        self.size = 0
+        """Bytes that wait, and what it costs to keep them."""
+
+    def add(self, burst: Burst, encoding: Encoding, now: float) -> bool:
+        """Queue `burst` as this browser gets it; False when the browser has to go instead."""
+        queue = self._queues.get(burst.topic)
+        if queue is None:
+            queue = self._queues[burst.topic] = _Queue(self._policy_of(burst.topic))
+        if queue.policy.lag is Lag.DISCONNECT:
+            data = burst.encoded(encoding)
+            if not self._fits(data) or self.overdue(now):
+                return False
+            self._append(queue, None, burst.topic, data, now)
+            return True
+        for frame in burst.frames:
+            data = frame.encoded(encoding)
+            key: Hashable = None
+            if queue.policy.conflating:
+                key = frame.encoded(queue.policy.key)
+                self._replace(queue, key)
+            elif queue.policy.lag is Lag.DROP_NEW and not self._fits(data):
+                queue.lost += 1
+                continue
+            self._make_room(queue, data)
+            if not self._fits(data):
+                queue.lost += 1
+            else:
+                self._append(queue, key, burst.topic, data, now)
+        return True
+
+    def forget(self, topic: str) -> None:
+        """Drop what waits of `topic`: the browser no longer wants it."""
+        queue = self._queues.pop(topic, None)
+        if queue is not None:
+            self.size -= sum(waiting.size for waiting in queue.entries.values())
 
     def stall(self, now: float) -> None:
         """The transport takes nothing more from `now` on, until it has written what it holds."""
-        ...
-
-    def overdue(self, now: float) -> bool:
-        """Whether what waits, in here or in the transport, has waited too long: the browser has to go."""
-        ...
-
-    def take(self) -> bytes | None:
-        """The next bytes to write, or None when nothing waits."""
-        ...
-
-
-class Disconnect:
-    """Close a browser that lags: more than `max_bytes` wait, or the oldest for over `max_age` seconds.
-
-    The oldest may be what the transport holds: what it took just before it stalled, though nothing follows.
-    """
-
-    __slots__ = ("_max_age", "_max_bytes", "_stalled_at", "_waiting", "size")
-
-    def __init__(self, max_bytes: int, max_age: float) -> None:
-        self._max_bytes = max_bytes
-        self._max_age = max_age
-        self._stalled_at = math.inf
-        self._waiting: deque[tuple[float, bytes]] = deque()
-        self.size = 0
-
-    def add(self, data: bytes, burst: Burst, now: float) -> bool:
-        if self.size + len(data) > self._max_bytes or self.overdue(now):
-            return False
-        self._waiting.append((now, data))
-        self.size += len(data)
-        return True
-
-    def stall(self, now: float) -> None:
         self._stalled_at = now
 
     def overdue(self, now: float) -> bool:
-        oldest = self._waiting[0][0] if self._waiting else math.inf
-        return now - min(oldest, self._stalled_at) > self._max_age
+        """Whether what waits, in here or in the transport, has waited too long: the browser has to go."""
+        if now - self._stalled_at > self._patience:
+            return True
+        return any(
+            now - next(iter(queue.entries.values())).since > self._max_age
+            for queue in self._queues.values()
+            if queue.entries and queue.policy.lag is Lag.DISCONNECT
+        )
 
-    def take(self) -> bytes | None:
-        if not self._waiting:
+    def take(self) -> Waiting | None:
+        """What is to be written next, the oldest of all topics, or None when nothing waits."""
+        first: _Queue | None = None
+        oldest = math.inf
+        for topic, queue in self._queues.items():
+            if queue.entries:
+                order = next(iter(queue.entries.values())).order
+                if order < oldest:
+                    first, oldest = queue, order
+            elif queue.lost:
+                lost, queue.lost = queue.lost, 0
+                return Waiting(topic, b"", lost, self._order, self._stalled_at)
+        if first is None:
             return None
-        _, data = self._waiting.popleft()
-        self.size -= len(data)
-        return data
+        waiting = first.entries.popitem(last=False)[1]
+        self.size -= waiting.size
+        return waiting
+
+    def _fits(self, data: bytes) -> bool:
+        return self.size + len(data) + ENTRY_BYTES <= self._max_bytes
+
+    def _append(self, queue: _Queue, key: Hashable, topic: str, data: bytes, now: float) -> None:
+        self._order += 1
+        queue.entries[self._order if key is None else key] = Waiting(
+            topic, data, queue.lost, self._order, now
+        )
+        queue.lost = 0
+        self.size += len(data) + ENTRY_BYTES
+
+    def _replace(self, queue: _Queue, key: Hashable) -> None:
+        """Take away what waits under `key`; losses told with it stay to be told."""
+        replaced = queue.entries.pop(key, None)
+        if replaced is not None:
+            self.size -= replaced.size
+            queue.lost += replaced.lost
+
+    def _make_room(self, queue: _Queue, data: bytes) -> None:
+        """Drop the oldest of the topic until `data` fits, or nothing of it is left."""
+        while queue.entries and not self._fits(data):
+            dropped = queue.entries.popitem(last=False)[1]
+            self.size -= dropped.size
+            follower = next(iter(queue.entries.values()), None)
+            if follower is None:
+                queue.lost += dropped.lost + 1
+            else:
+                follower.lost += dropped.lost + 1

@@ -6,10 +6,13 @@ import os
 import re
 import secrets
 import socket
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
 from gateways.access import NsqAccess
+from gateways.push.history import HistoryLimits
 from gateways.push.limits import Limits
+from gateways.push.policy import Policy
 from nsqgw.errors import ConfigError
 from nsqgw.lookup.client import lookup_address
 from nsqgw.protocol.names import EPHEMERAL_SUFFIX, check_channel, check_topic
@@ -17,6 +20,9 @@ from nsqgw.service.hosts import check_host_name
 from nsqgw.service.settings import parse_address
 
 _MAX_HOST = 24
+
+MAX_WINDOW = 0.02
+"""Seconds; longer ones would be felt."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,9 @@ class PushConfig:
     max_in_flight      messages of a topic that nsqd may have on the way
     connect_timeout    for the first connection to nsqd, in seconds
     drain_timeout      for stopping in order, in seconds
+    policies           by topic, what becomes of messages a browser does not take; else it is disconnected
+    history            what is kept of each topic for browsers that come back
+    window             messages are gathered for so many seconds into one write a browser; at most MAX_WINDOW
     """
 
     topics: tuple[str, ...]
@@ -47,6 +56,9 @@ class PushConfig:
     connect_timeout: float = 10.0
     drain_timeout: float = 10.0
     limits: Limits = field(default_factory=Limits)
+    policies: Mapping[str, Policy] = field(default_factory=dict)
+    history: HistoryLimits = field(default_factory=HistoryLimits)
+    window: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.topics:
@@ -57,6 +69,11 @@ class PushConfig:
             check_channel(self.channel)
         if not self.nsqd_tcp_addresses and not self.lookupd_http_addresses:
             raise ConfigError("no source given: name an nsqd (TCP address) or an nsqlookupd (HTTP address)")
+        for topic in self.policies:
+            if topic not in self.topics:
+                raise ConfigError(f"there is a policy for {topic!r}, which is not streamed: add the topic")
+        if not 0 <= self.window <= MAX_WINDOW:
+            raise ConfigError(f"the window must be 0 to {MAX_WINDOW} seconds, not {self.window!r}")
         for address in self.lookupd_http_addresses:
             lookup_address(address)
         for name in self.allow_hosts:
@@ -66,7 +83,9 @@ class PushConfig:
     def shown(self) -> dict[str, object]:
         """All settings, for people to read, without the passwords in URLs."""
         lookupds = tuple(str(lookup_address(address)) for address in self.lookupd_http_addresses)
-        return {**asdict(self), "lookupd_http_addresses": lookupds, "access": self.access.shown()}
+        policies = {topic: str(policy) for topic, policy in self.policies.items()}
+        shown = {"policies": policies, "lookupd_http_addresses": lookupds, "access": self.access.shown()}
+        return {**asdict(self), **shown}
 
 
 def process_channel() -> str:

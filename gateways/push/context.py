@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from gateways.push.backlog import Backlog
 from gateways.push.hub import Hub
 from gateways.push.limits import Limits
+from gateways.push.policy import Lag, Policy
 from gateways.push.wheel import Wheel
 
 WHEEL_SLOTS = 8
+_DISCONNECT = Policy()
 
 
 class Connection(Protocol):
@@ -44,20 +46,37 @@ class Context:
 
     hub: Hub
     limits: Limits
-    new_backlog: Callable[[], Backlog]
-    """Makes the queue of a browser that stops taking its messages: the policy for slow browsers."""
     clock: Callable[[], float]
+    policies: Mapping[str, Policy] = field(default_factory=dict)
+    """What slow browsers are in for, by topic; without one they are disconnected."""
     connections: Wheel[Connection] = field(default_factory=lambda: Wheel(WHEEL_SLOTS))
     accepted: int = 0
     refused: Counter[int] = field(default_factory=Counter)
     """Requests answered with an error, by HTTP status."""
     closed: Counter[str] = field(default_factory=Counter)
     """Streams that ended, by reason."""
+    lost: Counter[str] = field(default_factory=Counter)
+    """Messages slow browsers were not given, by topic."""
     client_frames: int = 0
-    """Frames browsers sent; nothing is done with them so far."""
+    """Frames browsers sent."""
 
     vacant: asyncio.Event = field(default_factory=_set_event)
     """Set while there is no connection."""
+
+    def policy_of(self, topic: str) -> Policy:
+        """What becomes of messages of `topic` that a browser does not take."""
+        return self.policies.get(topic, _DISCONNECT)
+
+    def new_backlog(self, topics: Collection[str]) -> Backlog:
+        """The queue of a browser that follows `topics` and stops taking its messages."""
+        limits = self.limits
+        strict = any(self.policy_of(topic).lag is Lag.DISCONNECT for topic in topics)
+        return Backlog(
+            self.policy_of,
+            max_bytes=limits.max_queue_bytes,
+            max_age=limits.max_queue_age,
+            patience=limits.max_queue_age if strict else limits.stall_timeout,
+        )
 
     def admit(self, connection: Connection) -> None:
         """Put `connection` on the wheel."""

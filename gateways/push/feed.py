@@ -1,17 +1,21 @@
 """One topic on its way from NSQ to the hub.
 
 A message is finished when every subscriber has written or queued it, never when browsers have it: a slow
-browser costs NSQ nothing. Whatever has arrived meanwhile leaves as one burst, so the busier the gateway,
-the fewer writes a message.
+browser costs NSQ nothing. Whatever has arrived meanwhile, or in a window of some milliseconds, leaves as one
+burst, so the busier the gateway, the fewer writes a message. Of a sampled topic only the newest message of
+each interval goes on.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import math
 
 from gateways.push.hub import Hub
 from nsqgw import Consumer
+from nsqgw.deadline import within
 
 logger = logging.getLogger(__name__)
 
@@ -20,11 +24,17 @@ BURST_BYTES = 262_144
 
 
 class Feed:
-    """Gives what `consumer` brings to the subscribers of its topic."""
+    """Gives what `consumer` brings to the subscribers of its topic, gathered for `window` seconds.
 
-    def __init__(self, consumer: Consumer, hub: Hub) -> None:
+    With a finite `rate`, they get so many messages a second at most.
+    """
+
+    def __init__(self, consumer: Consumer, hub: Hub, window: float = 0.0, rate: float = math.inf) -> None:
         self.consumer = consumer
         self._hub = hub
+        self._window = window
+        self._rate = rate
+        self._newest: bytes | None = None
         self._pump: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -54,12 +64,41 @@ class Feed:
         return len(self.consumer.stats.connections)
 
     async def _stream(self) -> None:
-        topic = self.consumer.topic
-        bursts = self.consumer.batches(max_messages=BURST_MESSAGES, max_bytes=BURST_BYTES, max_wait=0.0)
+        if math.isinf(self._rate):
+            await self._consume()
+            return
+        ended = asyncio.Event()
+        sampling = asyncio.create_task(self._sample(ended))
+        try:
+            await self._consume()
+        finally:
+            ended.set()
+            await sampling
+
+    async def _consume(self) -> None:
+        bursts = self.consumer.batches(
+            max_messages=BURST_MESSAGES, max_bytes=BURST_BYTES, max_wait=self._window
+        )
         async for burst in bursts:
-            for _ in self._hub.fan_out(topic, [message.body for message in burst]):
-                await asyncio.sleep(0)
+            bodies = [message.body for message in burst]
+            if math.isinf(self._rate):
+                await self._fan_out(bodies)
+            else:
+                self._newest = bodies[-1]
             if not burst.finish():
                 logger.warning(
-                    "topic %s: a lost connection's messages come again, browsers see them twice", topic
+                    "topic %s: a lost connection's messages come again, browsers see them twice",
+                    self.consumer.topic,
                 )
+
+    async def _sample(self, ended: asyncio.Event) -> None:
+        while not ended.is_set():
+            with contextlib.suppress(asyncio.TimeoutError):
+                await within(1 / self._rate, ended.wait())
+            newest, self._newest = self._newest, None
+            if newest is not None:
+                await self._fan_out([newest])
+
+    async def _fan_out(self, bodies: list[bytes]) -> None:
+        for _ in self._hub.fan_out(self.consumer.topic, bodies):
+            await asyncio.sleep(0)

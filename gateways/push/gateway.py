@@ -7,7 +7,6 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from gateways.push.backlog import Disconnect
 from gateways.push.config import PushConfig, process_channel
 from gateways.push.context import Context
 from gateways.push.feed import Feed
@@ -51,18 +50,18 @@ class PushGateway:
 
     async def start(self) -> None:
         """Listen, then connect to nsqd; ListenFailed or NotConnected when that cannot be done."""
-        limits = self._config.limits
-        hub = Hub(self._config.topics)
+        clock = asyncio.get_running_loop().time
+        hub = Hub(self._config.topics, clock, self._config.history)
         self._context = Context(
-            hub=hub,
-            limits=limits,
-            new_backlog=lambda: Disconnect(limits.max_queue_bytes, limits.max_queue_age),
-            clock=asyncio.get_running_loop().time,
+            hub=hub, limits=self._config.limits, clock=clock, policies=self._config.policies
         )
         routes = Routes(self._context, self._hosts, self._origins, self._pages, self.connected)
         self._front = Front(self._context, routes)
         await self._front.start(self._config.listen)
-        self._feeds = tuple(Feed(self._consumer(topic), hub) for topic in hub.topics)
+        self._feeds = tuple(
+            Feed(self._consumer(topic), hub, self._config.window, self._context.policy_of(topic).rate)
+            for topic in hub.topics
+        )
         for feed in self._feeds:
             await feed.start()
         await self._reach.wait([feed.consumer for feed in self._feeds], self._config.connect_timeout)

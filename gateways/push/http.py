@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from types import MappingProxyType
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote
 
 END_OF_HEAD = b"\r\n\r\n"
 
@@ -37,6 +37,8 @@ _FIELD = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*?)[ \t]*", re.ASCII
 _FORBIDDEN = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _SINGLE = frozenset({"host", "origin", "content-length"})
 """Headers that may come once only: with two, two readers may each believe another one."""
+
+_MAX_ARGUMENTS = 32
 
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
@@ -63,6 +65,14 @@ class Request:
     def wants_upgrade(self) -> bool:
         """Whether the client asks to speak WebSocket from here on."""
         return "websocket" in self.headers.get("upgrade", "").lower()
+
+    def argument(self, name: str) -> str | None:
+        """The value of `name` in the query, the last one if there are several."""
+        try:
+            found = parse_qs(self.query, max_num_fields=_MAX_ARGUMENTS).get(name)
+        except ValueError:
+            raise BadRequest(HTTPStatus.BAD_REQUEST, "the query has too many arguments") from None
+        return found[-1] if found else None
 
     def accepts(self, media_type: str) -> bool:
         """Whether `media_type` is named in the Accept header."""

@@ -8,10 +8,12 @@ queues it; nothing in here waits for a browser.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import secrets
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 from gateways.push.frame import Burst, Encoding
+from gateways.push.history import History, HistoryLimits, Replay
 
 SLICE = 256
 """Subscribers served in a row; a thousand writes of 200 bytes take about eight milliseconds."""
@@ -28,10 +30,20 @@ class Subscriber(Protocol):
 
 
 class Hub:
-    """The topics of a gateway and their subscribers."""
+    """The topics of a gateway, their subscribers and histories; `clock` is the event loop's."""
 
-    def __init__(self, topics: Iterable[str]) -> None:
+    def __init__(
+        self,
+        topics: Iterable[str],
+        clock: Callable[[], float] = lambda: 0.0,
+        history: HistoryLimits | None = None,
+    ) -> None:
         self._audiences: dict[str, dict[Encoding, set[Subscriber]]] = {topic: {} for topic in topics}
+        self._clock = clock
+        epoch = secrets.token_hex(6)
+        self._histories = {
+            topic: History(topic, epoch, history or HistoryLimits()) for topic in self._audiences
+        }
         self.messages = dict.fromkeys(self._audiences, 0)
         """Messages fanned out, by topic."""
         self.deliveries = dict.fromkeys(self._audiences, 0)
@@ -46,9 +58,20 @@ class Hub:
         """How many listen to `topic`."""
         return sum(len(group) for group in self._audiences[topic].values())
 
-    def subscribe(self, topic: str, subscriber: Subscriber) -> None:
-        """From the next burst on, `subscriber` gets the messages of `topic`; KeyError if it is unknown."""
+    def subscribe(self, topic: str, subscriber: Subscriber, since: str | None = None) -> Replay:
+        """From the next burst on, `subscriber` gets the messages of `topic`; KeyError if it is unknown.
+
+        What it gets before is the replay: with `since`, everything after that position.
+        """
         self._audiences[topic].setdefault(subscriber.encoding, set()).add(subscriber)
+        return self.missed(topic, since)
+
+    def missed(self, topic: str, since: str | None) -> Replay:
+        """What was fanned out after `since`; nothing for None."""
+        history = self._histories[topic]
+        if since is None:
+            return Replay((), False, history.position)
+        return history.since(since, self._clock())
 
     def unsubscribe(self, topic: str, subscriber: Subscriber) -> None:
         """Forget `subscriber`; it may be unknown."""
@@ -60,11 +83,12 @@ class Hub:
         When it is exhausted, every subscriber has written or queued the messages. Run one fan-out of a
         topic at a time, so that its order is kept.
         """
-        burst = Burst(bodies)
+        burst = Burst(topic, self._histories[topic].append(bodies, self._clock()))
         count = len(burst.frames)
-        for encoding, group in tuple(self._audiences[topic].items()):
-            # a copy, because subscribers come and go while we pause; one that left ignores the offer
-            subscribers = tuple(group)
+        # a copy, because subscribers come and go while we pause: those who come find the burst in the
+        # history, and one that left ignores the offer
+        groups = [(encoding, tuple(group)) for encoding, group in self._audiences[topic].items() if group]
+        for encoding, subscribers in groups:
             for start in range(0, len(subscribers), SLICE):
                 if start:
                     yield

@@ -14,11 +14,13 @@ class Limits:
     handshake_timeout: float = 10.0
     max_client_message_bytes: int = 65_536
     max_client_frames: int = 200
-    """Frames a browser may send between two looks at its connection; it has nothing to say so far."""
+    """Frames a browser may send between two looks at its connection."""
     write_buffer_bytes: int = 65_536
     """What the transport may hold of a connection before messages wait in its backlog."""
     max_queue_bytes: int = 1_048_576
     max_queue_age: float = 10.0
+    stall_timeout: float = 60.0
+    """For a browser that takes nothing at all, where no topic it follows would close it earlier."""
     ping_interval: float = 25.0
     pong_timeout: float = 10.0
     heartbeat_interval: float = 15.0

@@ -25,6 +25,9 @@ def push_metrics(context: Context, nsqd_connections: Mapping[str, int]) -> Itera
     yield _counter("messages", "Messages fanned out.", "topic", hub.messages)
     yield _counter("deliveries", "Messages handed to browsers.", "topic", hub.deliveries)
 
+    lost = dict.fromkeys(hub.topics, 0) | context.lost
+    yield _counter("messages_lost", "Messages slow browsers were not given.", "topic", lost)
+
     kinds = Counter({"head": 0, "sse": 0, "websocket": 0})
     waiting = 0
     for connection in context.connections:

@@ -96,13 +96,14 @@ class Routes:
             raise BadRequest(
                 HTTPStatus.FORBIDDEN, f"origin {origin} is not allowed; the gateway's --allow-origin names it"
             )
+        since = request.headers.get("last-event-id") or request.argument("since")
         if request.wants_upgrade:
-            core = handshake(request, self._context.limits.max_client_message_bytes)
-            return WebSocketSession(self._context, topic, core)
+            agreed = handshake(request, self._context.limits.max_client_message_bytes)
+            return WebSocketSession(self._context, topic, since, agreed)
         if request.accepts(CONTENT_TYPE):
             # a page of another, allowed origin may read the answer only if we say so (CORS)
             cors = {"Access-Control-Allow-Origin": origin, "Vary": "Origin"} if origin is not None else {}
-            return EventStreamSession(self._context, topic, cors)
+            return EventStreamSession(self._context, topic, since, cors)
         return error_response(
             HTTPStatus.NOT_ACCEPTABLE, f"ask for a WebSocket upgrade, or with Accept: {CONTENT_TYPE}"
         )

@@ -11,12 +11,14 @@ import asyncio
 import logging
 import socket
 from abc import ABC, abstractmethod
+from collections.abc import Collection
 from enum import Enum
 from typing import ClassVar, cast
 
 from gateways.push.backlog import Backlog
 from gateways.push.context import Context
-from gateways.push.frame import Burst, Encoding
+from gateways.push.frame import Burst, Encoding, Frame
+from gateways.push.history import Replay
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +45,9 @@ class Ending(Enum):
 CLOSED, PROTOCOL_ERROR, GONE, ABORTED = "closed by the browser", "protocol error", "gone", "aborted"
 """Why a stream ends otherwise."""
 
+_WRITE_BYTES = 65_536
+"""What waits goes out in writes of about this size, however small its pieces."""
+
 REASONS = (*(ending.reason for ending in Ending), CLOSED, PROTOCOL_ERROR, GONE, ABORTED)
 
 
@@ -57,15 +62,18 @@ class Session(asyncio.Protocol, ABC):
         "_listening",
         "_paused",
         "_transport",
-        "topic",
+        "topics",
     )
 
     encoding: Encoding
     kind: ClassVar[str]
     """What it speaks, for metrics."""
 
-    def __init__(self, context: Context, topic: str) -> None:
-        self.topic = topic
+    topics: Collection[str]
+    """What it follows."""
+
+    def __init__(self, context: Context, topics: Collection[str]) -> None:
+        self.topics = topics
         self._context = context
         self._backlog: Backlog | None = None
         self._paused = False
@@ -81,8 +89,6 @@ class Session(asyncio.Protocol, ABC):
         self._context.admit(self)
         self._listening = True
         self._open()
-        logger.info("%s follows topic %s by %s", self.peer, self.topic, self.kind)
-        self._context.hub.subscribe(self.topic, self)
         if rest:
             self.data_received(rest)
 
@@ -98,8 +104,22 @@ class Session(asyncio.Protocol, ABC):
             return
         if self._backlog is None:
             self._transport.write(data)
-        elif not self._backlog.add(data, burst, self._context.clock()):
+        elif not self._backlog.add(burst, self.encoding, self._context.clock()):
             self.close(Ending.SLOW)
+
+    def replay(self, topic: str, replay: Replay) -> None:
+        """Give what was missed, after a word about what of it is lost."""
+        if replay.gap:
+            self._write_gap(topic, None)
+        frames: list[Frame] = []
+        size = 0
+        for frame in replay.frames:
+            frames.append(frame)
+            size += len(frame.body)
+            if size >= _WRITE_BYTES or frame is replay.frames[-1]:
+                burst = Burst(topic, frames)
+                self.offer(burst.encoded(self.encoding), burst)
+                frames, size = [], 0
 
     def look(self, now: float) -> None:
         """Once a turn of the wheel: overdue backlogs, pings and the deadline of a close."""
@@ -130,7 +150,7 @@ class Session(asyncio.Protocol, ABC):
         if not self._listening:
             return
         if ending is Ending.SLOW:
-            logger.warning("%s is too slow for topic %s", self.peer, self.topic)
+            logger.warning("%s is too slow for %s", self.peer, self._followed())
         self._leave(ending.reason)
         self._backlog = None
         self._say_farewell(ending)
@@ -147,7 +167,7 @@ class Session(asyncio.Protocol, ABC):
         self._paused = True
         self._transport.pause_reading()
         if self._backlog is None and self._listening:
-            self._backlog = self._context.new_backlog()
+            self._backlog = self._context.new_backlog(self.topics)
         if self._backlog is not None:
             self._backlog.stall(self._context.clock())
 
@@ -158,8 +178,8 @@ class Session(asyncio.Protocol, ABC):
         if backlog is None:
             return
         while not self._paused:  # a write may pause us again
-            data = backlog.take()
-            if data is None:
+            data = self._next_write(backlog)
+            if not data:
                 self._backlog = None
                 break
             self._transport.write(data)
@@ -171,7 +191,35 @@ class Session(asyncio.Protocol, ABC):
         self._backlog = None
         self._context.release(self)
 
-    # for the two kinds
+    def _follow(self, topic: str, since: str | None) -> None:
+        """Begin with what was missed, if a position is known, and go on with what comes."""
+        logger.info("%s follows topic %s by %s", self.peer, topic, self.kind)
+        self.replay(topic, self._context.hub.subscribe(topic, self, since))
+
+    def _next_write(self, backlog: Backlog) -> bytes:
+        """What has waited longest, in pieces joined up to a size worth a write; empty at the end."""
+        parts: list[bytes] = []
+        size = 0
+        while size < _WRITE_BYTES and (waiting := backlog.take()) is not None:
+            if waiting.lost:
+                self._context.lost[waiting.topic] += waiting.lost
+                parts.append(self._gap(waiting.topic, waiting.lost))
+            parts.append(waiting.data)
+            size += len(waiting.data) + 1
+        return b"".join(parts)
+
+    def _write_gap(self, topic: str, lost: int | None) -> None:
+        if gap := self._gap(topic, lost):
+            self._transport.write(gap)
+
+    def _followed(self) -> str:
+        return f"topic {', '.join(sorted(self.topics))}" if self.topics else "no topic"
+
+    # for the kinds
+
+    def _gap(self, topic: str, lost: int | None) -> bytes:
+        """How a browser is told that messages are missing here; None when nobody knows how many."""
+        return b""
 
     def _leave(self, reason: str) -> None:
         """Stop listening; what is left of the connection has `close_timeout` to end."""
@@ -179,9 +227,10 @@ class Session(asyncio.Protocol, ABC):
             return
         self._listening = False
         self._deadline = self._context.clock() + self._context.limits.close_timeout
-        self._context.hub.unsubscribe(self.topic, self)
+        for topic in self.topics:
+            self._context.hub.unsubscribe(topic, self)
         self._context.closed[reason] += 1
-        logger.info("%s left topic %s: %s", self.peer, self.topic, reason)
+        logger.info("%s left %s: %s", self.peer, self._followed(), reason)
 
     @abstractmethod
     def _open(self) -> None:

@@ -7,12 +7,15 @@ once.
 
 from __future__ import annotations
 
+import base64
+import json
 import random
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 
 from gateways.push.context import Context
-from gateways.push.frame import event_block
+from gateways.push.frame import Frame, is_utf8
 from gateways.push.http import head
 from gateways.push.session import Ending, Session
 
@@ -20,17 +23,38 @@ CONTENT_TYPE = "text/event-stream"
 _HEARTBEAT = b":\n\n"
 _RETRY_MS = (1000, 3000)
 
+BINARY_EVENT = "binary"
+"""Event name of a block whose data is base64, because the body is no UTF-8."""
+GAP_EVENT = "gap"
+"""Event name of a block that tells of lost messages."""
+
+_LINE_END = re.compile(rb"\r\n|\r|\n")
+
+
+def event_block(frame: Frame) -> bytes:
+    """A block of an event stream (HTML standard, server-sent events), with the position as its id.
+
+    One `data` line for each line of the body; the reader joins them with LF, so CR and CRLF arrive as LF.
+    A body that is no UTF-8 cannot be said in an event stream: it is one line of base64 under the event
+    name `binary`.
+    """
+    first = b"id: %s\n" % frame.position.encode()
+    if not is_utf8(frame.body):
+        return first + b"event: %s\ndata: %s\n\n" % (BINARY_EVENT.encode(), base64.b64encode(frame.body))
+    return first + b"".join([b"data: %s\n" % line for line in _LINE_END.split(frame.body)]) + b"\n"
+
 
 class EventStreamSession(Session):
     """One block a message; see `event_block`."""
 
-    __slots__ = ("_headers", "_heartbeat_at")
+    __slots__ = ("_headers", "_heartbeat_at", "_since")
 
     encoding = staticmethod(event_block)
     kind = "sse"
 
-    def __init__(self, context: Context, topic: str, headers: Mapping[str, str]) -> None:
-        super().__init__(context, topic)
+    def __init__(self, context: Context, topic: str, since: str | None, headers: Mapping[str, str]) -> None:
+        super().__init__(context, (topic,))
+        self._since = since
         self._headers = headers
         self._heartbeat_at = context.clock()
 
@@ -47,6 +71,11 @@ class EventStreamSession(Session):
         }
         retry = b"retry: %d\n\n" % random.randint(*_RETRY_MS)
         self._transport.write(head(HTTPStatus.OK, headers) + retry)
+        for topic in self.topics:
+            self._follow(topic, self._since)
+
+    def _gap(self, topic: str, lost: int | None) -> bytes:
+        return f"event: {GAP_EVENT}\ndata: {json.dumps({'lost': lost})}\n\n".encode()
 
     def _keep_alive(self, now: float) -> None:
         if now - self._heartbeat_at >= self._context.limits.heartbeat_interval:

@@ -1,66 +1,95 @@
 """A browser that speaks WebSocket (RFC 6455): the rules are `websockets`' sans-I/O core, the writes are ours.
 
 Messages are whole frames encoded once for all, written beside the core; only control frames come from it,
-so they fall between messages. No extension is negotiated. Browsers have nothing to say so far: what they
-send is checked, counted and let go.
+so they fall between messages. Of the extensions, one form of permessage-deflate is agreed to (see wire).
+Browsers have nothing to say on a stream: what they send is checked, counted and let go.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
 
+from websockets.extensions.permessage_deflate import PerMessageDeflate
+from websockets.frames import Frame as WireFrame
 from websockets.http11 import Request as WireRequest
 from websockets.protocol import State
 from websockets.server import ServerProtocol
+from websockets.typing import Subprotocol
 
 from gateways.push.context import Context
-from gateways.push.frame import websocket_message
+from gateways.push.frame import Encoding
 from gateways.push.http import BadRequest, Request
 from gateways.push.session import CLOSED, GONE, PROTOCOL_ERROR, Ending, Session
+from gateways.push.wire import DEFLATE, WebSocketEncoding, websocket_message
 
 logger = logging.getLogger(__name__)
 
 
-def handshake(request: Request, max_message_bytes: int) -> ServerProtocol:
+@dataclass(frozen=True)
+class Handshake:
+    """The answer to an upgrade, and the core of the connection that it opens."""
+
+    response: bytes
+    core: ServerProtocol
+
+    @property
+    def deflate(self) -> PerMessageDeflate | None:
+        """The extension agreed to."""
+        extension = self.core.extensions[0] if self.core.extensions else None
+        return extension if isinstance(extension, PerMessageDeflate) else None
+
+
+def handshake(request: Request, max_message_bytes: int, subprotocols: Sequence[str] = ()) -> Handshake:
     """The server's side of the connection `request` asks for; BadRequest when the upgrade is malformed.
 
-    The core reads the request itself, so that it alone decides what an acceptable handshake is.
+    The core reads the request itself, so that it alone decides what an acceptable handshake is. The
+    connection goes on with a fresh one, which does not hold the request in memory for as long as it lasts.
     """
-    core = ServerProtocol(max_size=max_message_bytes, logger=logger)
-    core.receive_data(request.raw)
-    events = core.events_received()
+    opening = ServerProtocol(
+        extensions=[DEFLATE], subprotocols=[Subprotocol(name) for name in subprotocols], logger=logger
+    )
+    opening.receive_data(request.raw)
+    events = opening.events_received()
     if not events or not isinstance(events[0], WireRequest):
         raise BadRequest(HTTPStatus.BAD_REQUEST, "the WebSocket handshake is malformed")
-    response = core.accept(events[0])
+    response = opening.accept(events[0])
     if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
-        raise BadRequest(HTTPStatus(response.status_code), str(core.handshake_exc))
-    core.send_response(response)
-    return core
+        raise BadRequest(HTTPStatus(response.status_code), str(opening.handshake_exc))
+    opening.send_response(response)
+    core = ServerProtocol(state=State.OPEN, max_size=max_message_bytes, logger=logger)
+    core.extensions, core.subprotocol = opening.extensions, opening.subprotocol
+    return Handshake(b"".join(opening.data_to_send()), core)
 
 
-class WebSocketSession(Session):
-    """One text frame a message, binary where the body is no UTF-8."""
+class WebSocketConnection(Session):
+    """The conduct of a WebSocket, whatever is said on it: control frames, pings, bounds, closes."""
 
-    __slots__ = ("_core", "_frames", "_heard_at", "_pinged_at")
+    __slots__ = ("_answer", "_core", "_frames", "_heard_at", "_pinged_at", "encoding")
 
-    encoding = staticmethod(websocket_message)
-    kind = "websocket"
-
-    def __init__(self, context: Context, topic: str, core: ServerProtocol) -> None:
-        super().__init__(context, topic)
-        self._core = core
+    def __init__(
+        self, context: Context, topics: Collection[str], handshake: Handshake, encoding: WebSocketEncoding
+    ) -> None:
+        super().__init__(context, topics)
+        self._answer = handshake.response
+        self._core = handshake.core
+        self.encoding: Encoding = encoding.for_peer(handshake.deflate)
         self._frames = 0
-        self._heard_at = context.clock()
+        self._heard_at = self._context.clock()
         self._pinged_at: float | None = None
 
     def data_received(self, data: bytes) -> None:
         self._heard_at = self._context.clock()
         self._pinged_at = None
         self._core.receive_data(data)
-        received = len(self._core.events_received())
-        self._context.client_frames += received
-        self._frames += received
+        events = self._core.events_received()
+        self._context.client_frames += len(events)
+        self._frames += len(events)
+        for event in events:
+            if isinstance(event, WireFrame) and self._listening:
+                self._heard(event)
         if self._core.state is not State.OPEN:
             self._leave(CLOSED if self._core.parser_exc is None else PROTOCOL_ERROR)
         elif self._frames > self._context.limits.max_client_frames:
@@ -72,7 +101,11 @@ class WebSocketSession(Session):
         self._leave(GONE)
 
     def _open(self) -> None:
-        self._write_control()
+        self._transport.write(self._answer)
+        self._answer = b""
+
+    def _heard(self, frame: WireFrame) -> None:
+        """A frame of the browser, a good one, decompressed."""
 
     def _keep_alive(self, now: float) -> None:
         self._frames = 0
@@ -100,3 +133,20 @@ class WebSocketSession(Session):
                 self._transport.write_eof()
             else:
                 self._transport.close()
+
+
+class WebSocketSession(WebSocketConnection):
+    """One text frame a message, binary where the body is no UTF-8."""
+
+    __slots__ = ("_since",)
+
+    kind = "websocket"
+
+    def __init__(self, context: Context, topic: str, since: str | None, handshake: Handshake) -> None:
+        super().__init__(context, (topic,), handshake, websocket_message)
+        self._since = since
+
+    def _open(self) -> None:
+        super()._open()
+        for topic in self.topics:
+            self._follow(topic, self._since)

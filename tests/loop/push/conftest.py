@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 
 import pytest
 
-from gateways.push.backlog import Disconnect
 from gateways.push.context import Context
 from gateways.push.front import Front
 from gateways.push.http import Response
 from gateways.push.hub import Hub
 from gateways.push.limits import Limits
+from gateways.push.policy import Policy
 from gateways.push.routes import Routes
 from nsqgw.service.hosts import AllowedHosts
 from nsqgw.service.origin import OriginPolicy
@@ -77,14 +77,14 @@ async def serve() -> AsyncIterator[Serve]:
     """Starts a front: `await serve(Limits(...), allow_origins=[...])`."""
     fronts: list[Front] = []
 
-    async def start(limits: Limits = QUICK, allow_origins: tuple[str, ...] = ()) -> Served:
-        hub = Hub(["events", "other"])
-        context = Context(
-            hub=hub,
-            limits=limits,
-            new_backlog=lambda: Disconnect(limits.max_queue_bytes, limits.max_queue_age),
-            clock=asyncio.get_running_loop().time,
-        )
+    async def start(
+        limits: Limits = QUICK,
+        allow_origins: tuple[str, ...] = (),
+        policies: Mapping[str, Policy] | None = None,
+    ) -> Served:
+        clock = asyncio.get_running_loop().time
+        hub = Hub(["events", "other"], clock)
+        context = Context(hub=hub, limits=limits, clock=clock, policies=policies or {})
         hosts = AllowedHosts("test:0")
         routes = Routes(context, hosts, OriginPolicy(allow_origins), {"/": PAGE}, lambda: {"events": True})
         front = Front(context, routes)
@@ -104,7 +104,7 @@ async def dial() -> AsyncIterator[Dial]:
 
     async def connect(served: Served) -> Peer:
         host, _, port = served.host.rpartition(":")
-        peer = Peer(*await asyncio.open_connection(host, int(port)))
+        peer = Peer(*await asyncio.open_connection(host, int(port), limit=2**25))
         peers.append(peer)
         return peer
 

@@ -12,6 +12,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from gateways.push.limits import Limits
+from gateways.push.policy import parse_policy
 from harness.polling import eventually_async
 
 UPGRADE = (
@@ -22,7 +23,8 @@ EVENTS = b"GET /stream/events HTTP/1.1\r\nHost: test\r\nAccept: text/event-strea
 
 
 def stream(served, **options) -> connect:
-    return connect(f"ws://{served.host}/stream/events", proxy=None, **options)
+    """Without compression, so that many bytes are many on the way."""
+    return connect(f"ws://{served.host}/stream/events", **{"proxy": None, "compression": None, **options})
 
 
 async def ended(websocket: ClientConnection) -> tuple[int, str]:
@@ -51,6 +53,75 @@ async def test_messages_arrive_as_text_or_binary_and_in_order(serve) -> None:
     assert served.context.closed == {"closed by the browser": 2}
 
 
+async def test_who_offers_compression_gets_the_same_compressed_bytes_as_all(serve) -> None:
+    served = await serve()
+    compressed = stream(served, compression="deflate")
+    async with compressed as first, stream(served, compression="deflate") as second, stream(served) as plain:
+        body = b"the same words again and again, " * 100
+        served.publish(body, b"short", b"\xff" * 1000)
+        for websocket in (first, second, plain):
+            assert await websocket.recv() == body.decode()
+            assert await websocket.recv() == "short"
+            assert await websocket.recv() == b"\xff" * 1000
+        assert "permessage-deflate" in first.response.headers["Sec-WebSocket-Extensions"]
+        sessions = list(served.context.connections)
+        assert len({session.encoding for session in sessions}) == 2
+
+
+async def test_an_event_stream_goes_on_where_it_was_cut(serve, dial) -> None:
+    served = await serve()
+    served.publish(b"one", b"two", b"three")
+    first = served.hub.missed("events", "oldest").frames[0]
+    back = await dial(served)
+    back.send(EVENTS[:-2] + b"Last-Event-ID: %s\r\n\r\n" % first.position.encode())
+    missed = await back.read_until(b"data: three\n\n")
+    assert b"data: one" not in missed
+    assert b"event: gap" not in missed
+    served.publish(b"four")
+    await back.read_until(b"data: four\n\n")
+    stranger = await dial(served)
+    stranger.send(EVENTS[:-2] + b"Last-Event-ID: elsewhere-7\r\n\r\n")
+    missed = await stranger.read_until(b"data: four\n\n")
+    assert b'event: gap\ndata: {"lost": null}\n\n' in missed
+    assert b"data: one\n" in missed
+
+
+async def test_a_websocket_begins_with_what_it_asks_for(serve) -> None:
+    served = await serve()
+    served.publish(b"one", b"two")
+    async with connect(f"ws://{served.host}/stream/events?since=oldest", proxy=None) as websocket:
+        served.publish(b"three")
+        assert [await websocket.recv() for _ in range(3)] == ["one", "two", "three"]
+
+
+@pytest.mark.parametrize("policy", ["drop-oldest", "drop-new", "conflate"])
+async def test_a_lagging_browser_stays_where_messages_may_be_lost(serve, dial, policy: str) -> None:
+    limits = Limits(look_interval=0.04, max_queue_bytes=500_000)
+    served = await serve(limits, policies={"events": parse_policy(policy)})
+    slow = await dial(served)
+    slow.writer.transport.pause_reading()
+    slow.send(EVENTS)
+    await eventually_async(lambda: served.hub.subscribers("events") == 1)
+    async with stream(served) as other:
+        for number in range(300):
+            served.publish(b"%d " % number + b"x" * 60_000)
+            assert (await other.recv()).startswith(f"{number} ")
+    (session,) = [c for c in served.context.connections if c.kind == "sse"]
+    assert session.waiting_bytes <= limits.max_queue_bytes + limits.write_buffer_bytes + 120_000
+    slow.writer.transport.resume_reading()
+    await slow.read_until(b"data: 0 ")
+    if policy != "drop-new":
+        await slow.read_until(b"data: 299 ")
+    await eventually_async(lambda: session.waiting_bytes == 0)
+    served.publish(b"at last")
+    told = await slow.read_until(b"data: at last\n\n")
+    assert served.context.closed["slow"] == 0
+    if policy != "conflate":
+        assert served.context.lost["events"] > 0
+    if policy == "drop-new":
+        assert b"event: gap\n" in told
+
+
 async def test_topics_are_apart(serve) -> None:
     served = await serve()
     async with stream(served) as websocket:
@@ -68,8 +139,9 @@ async def test_server_sent_events(serve, dial) -> None:
     assert b"Content-Type: text/event-stream\r\n" in head
     assert (await peer.read_until(b"\n\n")).startswith(b"retry: ")
     served.publish(b"one\ntwo", b"\xff")
-    assert await peer.read_until(b"\n\n") in (b"data: one\ndata: two\n\n", b":\n\n")
-    await peer.read_until(b"event: binary\ndata: /w==\n\n")
+    epoch = served.hub.missed("events", None).position.partition("-")[0].encode()
+    await peer.read_until(b"id: %s-1\ndata: one\ndata: two\n\n" % epoch)
+    await peer.read_until(b"id: %s-2\nevent: binary\ndata: /w==\n\n" % epoch)
     assert await peer.read_until(b"\n\n") == b":\n\n"
     await peer.close()
     await eventually_async(lambda: served.hub.subscribers("events") == 0)
@@ -215,7 +287,7 @@ async def test_at_the_end_browsers_are_told_to_come_back(serve, dial) -> None:
         await served.front.close()
         assert await websocket.recv() == "last words"
         assert await ended(websocket) == (1012, "service restart")
-    assert await events.read_all() == b"data: last words\n\n"
+    assert (await events.read_all()).endswith(b"\ndata: last words\n\n")
     assert await half.read_all() == b""
     assert len(served.context.connections) == 0
     assert served.context.closed == {"service restart": 2}

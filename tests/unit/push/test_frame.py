@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import base64
+import random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.frames import Opcode
 from websockets.protocol import Protocol, Side
 
-from gateways.push.frame import Burst, Frame, event_block, is_utf8, websocket_message
+from gateways.push.frame import Burst, Frame, is_utf8
+from gateways.push.sse import event_block
+from gateways.push.wire import COMPRESSED_FROM, WINDOW_BITS, websocket_message
 
 
 @pytest.mark.parametrize(
@@ -30,14 +34,14 @@ def test_a_websocket_message_is_one_unmasked_frame(body: bytes, expected: bytes)
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
-        (b"hello", b"data: hello\n\n"),
-        (b" two\nlines", b"data:  two\ndata: lines\n\n"),
-        (b"a\r\nb\rc\n", b"data: a\ndata: b\ndata: c\ndata: \n\n"),
-        (b"\xff", b"event: binary\ndata: /w==\n\n"),
+        (b"hello", b"id: e-7\ndata: hello\n\n"),
+        (b" two\nlines", b"id: e-7\ndata:  two\ndata: lines\n\n"),
+        (b"a\r\nb\rc\n", b"id: e-7\ndata: a\ndata: b\ndata: c\ndata: \n\n"),
+        (b"\xff", b"id: e-7\nevent: binary\ndata: /w==\n\n"),
     ],
 )
 def test_an_event_block_has_one_data_line_a_line(body: bytes, expected: bytes) -> None:
-    assert event_block(Frame(body)) == expected
+    assert event_block(Frame(body, "events", "e", 7)) == expected
 
 
 @given(st.binary(min_size=1))
@@ -67,10 +71,32 @@ def read_event(block: bytes) -> tuple[str, bytes]:
 @given(st.lists(st.binary(min_size=1, max_size=300), min_size=1, max_size=20))
 def test_joined_frames_are_read_one_by_one(bodies: list[bytes]) -> None:
     client = Protocol(Side.CLIENT, max_size=None)
-    client.receive_data(Burst(bodies).encoded(websocket_message))
+    client.receive_data(Burst("t", [Frame(body) for body in bodies]).encoded(websocket_message))
     frames = client.events_received()
     assert [frame.data for frame in frames] == bodies
     assert [frame.opcode is Opcode.TEXT for frame in frames] == [is_utf8(body) for body in bodies]
+
+
+@given(st.lists(st.one_of(st.binary(max_size=2000), st.text(min_size=300)), min_size=1, max_size=10))
+def test_compressed_messages_are_read_in_any_order_by_who_agreed(bodies: list[bytes | str]) -> None:
+    deflate = PerMessageDeflate(True, True, WINDOW_BITS, 15)
+    encoding = websocket_message.for_peer(PerMessageDeflate(True, True, 15, WINDOW_BITS))
+    client = Protocol(Side.CLIENT, max_size=None)
+    client.extensions = [deflate]
+    frames = [Frame(body.encode() if isinstance(body, str) else body) for body in bodies]
+    for frame in reversed(frames):
+        client.receive_data(frame.encoded(encoding))
+    assert [bytes(event.data) for event in client.events_received()] == [f.body for f in reversed(frames)]
+
+
+def test_what_does_not_shrink_is_not_compressed_and_a_smaller_window_gets_plain_frames() -> None:
+    compressing = websocket_message.for_peer(PerMessageDeflate(True, True, 15, WINDOW_BITS))
+    short, long, noise = b"a" * (COMPRESSED_FROM - 1), b"a" * COMPRESSED_FROM, random.randbytes(2000)
+    assert compressing(Frame(short)) == websocket_message(Frame(short))
+    assert len(compressing(Frame(long))) < 20
+    assert compressing(Frame(noise)) == websocket_message(Frame(noise))
+    assert websocket_message.for_peer(PerMessageDeflate(True, True, 15, 9)) is websocket_message
+    assert websocket_message.for_peer(None) is websocket_message
 
 
 def test_each_encoding_is_made_once() -> None:
@@ -80,7 +106,7 @@ def test_each_encoding_is_made_once() -> None:
         made.append(frame.body)
         return frame.body
 
-    burst = Burst([b"a", b"b"])
+    burst = Burst("t", [Frame(b"a"), Frame(b"b")])
     assert made == []
     assert burst.encoded(encoding) is burst.encoded(encoding)
     assert burst.frames[0].encoded(encoding) == b"a"

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from gateways.push.frame import Burst, Encoding, Frame, event_block, websocket_message
+from gateways.push.frame import Burst, Encoding, Frame
+from gateways.push.history import OLDEST
 from gateways.push.hub import SLICE, Hub
+from gateways.push.sse import event_block
+from gateways.push.wire import websocket_message
 
 
 class Taker:
@@ -35,7 +38,8 @@ def test_every_subscriber_gets_the_same_bytes_in_its_encoding() -> None:
 
     assert first.taken == [b"\x81\x011\x81\x012"]
     assert first.taken[0] is second.taken[0]
-    assert events.taken == [b"data: 1\n\ndata: 2\n\n"]
+    epoch = hub.missed("a", None).position.partition("-")[0].encode()
+    assert events.taken == [b"id: %s-1\ndata: 1\n\nid: %s-2\ndata: 2\n\n" % (epoch, epoch)]
     assert other.taken == []
     assert (hub.messages["a"], hub.deliveries["a"], hub.messages["b"]) == (2, 6, 0)
     assert (hub.subscribers("a"), hub.subscribers("b")) == (3, 1)
@@ -75,5 +79,6 @@ def test_a_large_audience_is_served_in_slices() -> None:
     assert sum(1 for _ in fan_out) == 1
     assert all(len(taker.taken) == 1 for taker in takers)
     assert newcomer.taken == []
+    assert [frame.body for frame in hub.missed("a", OLDEST).frames] == [b"1"]  # what it may ask for
     publish(hub, "a", b"2")
     assert newcomer.taken == [b"\x81\x012"]

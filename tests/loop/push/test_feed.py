@@ -1,0 +1,89 @@
+"""From a consumer's batches to the hub: bursts, sampling, and when messages are finished."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any
+
+from gateways.push.feed import Feed
+from gateways.push.frame import Burst
+from gateways.push.hub import Hub
+from gateways.push.wire import websocket_message
+from harness.polling import eventually_async
+
+
+class Batch(list[Any]):
+    """Messages that remember being finished."""
+
+    finished = False
+
+    def finish(self) -> bool:
+        self.finished = True
+        return True
+
+
+class Consumer:
+    """Gives batches when the test says so."""
+
+    topic = "t"
+
+    def __init__(self) -> None:
+        self._batches: asyncio.Queue[Batch | None] = asyncio.Queue()
+        self.max_wait: float | None = None
+
+    async def start(self) -> None:
+        pass
+
+    async def stop(self, timeout: float) -> None:
+        self._batches.put_nowait(None)
+
+    def arrive(self, *bodies: bytes) -> Batch:
+        batch = Batch(SimpleNamespace(body=body) for body in bodies)
+        self._batches.put_nowait(batch)
+        return batch
+
+    async def batches(self, max_messages: int, max_bytes: int, max_wait: float) -> AsyncIterator[Batch]:
+        self.max_wait = max_wait
+        while (batch := await self._batches.get()) is not None:
+            yield batch
+
+
+class Taker:
+    encoding = staticmethod(websocket_message)
+
+    def __init__(self) -> None:
+        self.bodies: list[list[bytes]] = []
+
+    def offer(self, data: bytes, burst: Burst) -> None:
+        self.bodies.append([frame.body for frame in burst.frames])
+
+
+async def started(**settings: float) -> tuple[Feed, Consumer, Taker]:
+    hub, consumer, taker = Hub(["t"]), Consumer(), Taker()
+    hub.subscribe("t", taker)
+    feed = Feed(consumer, hub, **settings)  # type: ignore[arg-type]
+    await feed.start()
+    return feed, consumer, taker
+
+
+async def test_what_arrives_together_leaves_together_and_is_finished() -> None:
+    feed, consumer, taker = await started(window=0.005)
+    batch = consumer.arrive(b"1", b"2")
+    await eventually_async(lambda: batch.finished)
+    assert taker.bodies == [[b"1", b"2"]]
+    assert consumer.max_wait == 0.005
+    await feed.stop(1.0)
+
+
+async def test_of_a_sampled_topic_the_newest_goes_on_and_all_are_finished() -> None:
+    feed, consumer, taker = await started(rate=20.0)
+    batches = [consumer.arrive(b"1", b"2"), consumer.arrive(b"3")]
+    await eventually_async(lambda: all(batch.finished for batch in batches))
+    await eventually_async(lambda: len(taker.bodies) == 1)
+    assert taker.bodies == [[b"3"]]
+    last = consumer.arrive(b"4")
+    await eventually_async(lambda: last.finished)
+    await feed.stop(1.0)  # what was finished is not lost
+    assert taker.bodies == [[b"3"], [b"4"]]
