@@ -23,10 +23,15 @@ from typing import Any, Protocol
 from urllib.request import urlopen
 
 import redis
+from pydantic import TypeAdapter
 
+from gateways.pipeline.batch import Batch
+from gateways.pipeline.sink import Sink
+from gateways.ship.destination import SinkSettings
 from harness.daemons import Daemon
 from harness.durable import OursOn
 from harness.embedded import EmbeddedNsqd
+from harness.pipeline import RecordingOrigin, make_batch, make_messages
 from harness.polling import eventually
 from harness.private_server import PostgresqlServer, RedisServer, RsyslogServer
 from harness.real import RealNsqd
@@ -256,6 +261,20 @@ class NsqStore:
             topic["depth"] + sum(each["depth"] + each["in_flight_count"] for each in topic["channels"])
             for topic in topics
         )
+
+
+def make_sink(config: dict[str, Any]) -> Sink:
+    """The sink that a part of a config file stands for."""
+    sink: Sink = TypeAdapter[Any](SinkSettings).validate_python(config).make(4)
+    return sink
+
+
+def batch_for(sink: Sink, *bodies: bytes) -> Batch:
+    """Messages as `sink` encodes them."""
+    messages = make_messages(bodies, RecordingOrigin())
+    batch = make_batch([sink.encode(message) for message in messages])
+    batch.messages = messages
+    return batch
 
 
 STORES: dict[str, Callable[[], Store]] = {

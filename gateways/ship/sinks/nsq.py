@@ -100,6 +100,11 @@ class NsqSink:
             raise SinkUnusable(f"{self.describe()}: {error}") from error
         await self._producer.start()
 
+    async def probe(self) -> None:
+        """Until an nsqd is connected. Raises NotConnected."""
+        assert self._producer is not None, "the sink was not opened"
+        await self._producer.wait_connected(self._settings.publish_timeout)
+
     def encode(self, message: Message) -> bytes:
         """The body itself."""
         return self._targets.mark(message.body, message)

@@ -91,6 +91,15 @@ class PostgresqlSink:
             f"postgresql table {self._settings.table} of {parts.get('dbname') or 'default'} on {host}"
         )
 
+    async def probe(self) -> None:
+        """Log in. Raises SinkUnusable."""
+        import psycopg
+
+        try:
+            self._idle.append(await self._connect())
+        except psycopg.Error as error:
+            raise SinkUnusable(f"{self._where}: {_failure(error)[1]}") from error
+
     def encode(self, message: Message) -> bytes:
         """The body itself."""
         return message.body

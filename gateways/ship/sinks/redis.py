@@ -106,6 +106,16 @@ class RedisSink:
         except ValueError as error:
             raise SinkUnusable(f"{self._where} cannot be used: {error}") from error
 
+    async def probe(self) -> None:
+        """Log in and ask for a sign of life. Raises SinkUnusable."""
+        from redis.exceptions import RedisError
+
+        client: Any = self._redis
+        try:
+            await client.execute_command("PING")
+        except (RedisError, OSError) as error:
+            raise SinkUnusable(f"{self._where}: {_failure(error)[1]}") from error
+
     def encode(self, message: Message) -> bytes:
         """The body itself."""
         return self._targets.mark(message.body, message)

@@ -107,6 +107,13 @@ class SyslogSink(ThreadSink):
         self._priority = FACILITIES.index(settings.facility) * 8 + SEVERITIES.index(settings.severity)
         self._context: ssl.SSLContext | None = None
 
+    async def probe(self) -> None:
+        """Connect and end in order, without a message. Raises SinkUnusable."""
+        assert self._lane is not None, "the sink was not opened"
+        failure = await self._lane.submit(lambda: self._send([]))
+        if failure is not None:
+            raise SinkUnusable(f"{self.describe()}: {failure[1]}")
+
     def encode(self, message: Message) -> bytes:
         """The whole frame."""
         settings = self._settings
