@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import socket
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -30,6 +31,7 @@ from tornado.httputil import (
 )
 from tornado.iostream import IOStream, StreamClosedError
 
+from compat.accepting import Acceptor
 from compat.go_durations import format_duration
 from compat.http_answers import JSON, Answer, Style, error, success
 from compat.http_first_line import FirstLineServer
@@ -134,7 +136,7 @@ def _unescape(text: str) -> str:
 
 
 class Api(HTTPServerConnectionDelegate):
-    """Serves a table of routes on listening sockets, over TLS with a context; `logger` gets a line a request.
+    """Serves a table of routes, over TLS with a context; `logger` gets a line a request.
 
     `closed`, when given, is the body that every request is refused with, by 403.
     """
@@ -153,7 +155,8 @@ class Api(HTTPServerConnectionDelegate):
         self.logger = logger
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = closed
-        self.server = FirstLineServer(
+        self._acceptors: list[Acceptor] = []
+        self._server = FirstLineServer(
             self,
             ssl_options=tls,
             max_body_size=_ANY_BODY_SIZE,
@@ -161,15 +164,20 @@ class Api(HTTPServerConnectionDelegate):
             body_timeout=_BODY_TIMEOUT,
         )
 
+    def listen(self, sockets: Iterable[socket.socket]) -> None:
+        """Serve on listening, non-blocking sockets."""
+        self._acceptors.append(Acceptor(sockets, self._server.begin))
+
     async def stop(self) -> None:
         """Stop listening, let requests under way finish for a moment, close all connections."""
-        self.server.stop()
+        for acceptor in self._acceptors:
+            await acceptor.stop()
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=_STOP_TIMEOUT)
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
-        await self.server.close_all_connections()
+        await self._server.close_all_connections()
 
     def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
         return _Exchange(self, request_conn)

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+import socket
 from collections.abc import Awaitable
+from typing import Any
 
+import tornado.platform.asyncio  # noqa: F401 - else with the first connection, when there may be no file left
 from tornado.httpserver import HTTPServer
-from tornado.iostream import IOStream
+from tornado.iostream import IOStream, SSLIOStream
+from tornado.netutil import ssl_wrap_socket
+
+logger = logging.getLogger(__name__)
 
 _NO_REQUEST = rb"\A(?!\S+ \S+ HTTP/\d\.\d\r?\n)[^\n]*\n"
 """A first line that no request begins with, such as `  V2IDENTIFY` from an nsqd client at the wrong port."""
@@ -21,9 +28,18 @@ class _FirstLineStream(IOStream):
 class FirstLineServer(HTTPServer):
     """tornado's server; over TLS it is left as it is, since there the handshake fails first."""
 
-    def handle_stream(self, stream: IOStream, address: tuple[str, int]) -> None:
-        if type(stream) is IOStream:
-            stream = _FirstLineStream(
-                stream.socket, max_buffer_size=stream.max_buffer_size, read_chunk_size=stream.read_chunk_size
+    async def begin(self, connection: socket.socket, address: Any) -> None:
+        """Serve a connection that was accepted from `address`."""
+        sizes = {"max_buffer_size": self.max_buffer_size, "read_chunk_size": self.read_chunk_size}
+        if self.ssl_options is None:
+            self.handle_stream(_FirstLineStream(connection, **sizes), address)
+            return
+        try:
+            encrypted = ssl_wrap_socket(
+                connection, self.ssl_options, server_side=True, do_handshake_on_connect=False
             )
-        super().handle_stream(stream, address)
+        except OSError as error:
+            logger.debug("the client left before its handshake: %s", error)
+            connection.close()
+            return
+        self.handle_stream(SSLIOStream(encrypted, **sizes), address)

@@ -14,7 +14,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import ClassVar, Protocol
 
-from compat.accepting import stop_accepting
+from compat.accepting import Acceptor, with_protocol
 from compat.go_logs import LOG_LEVELS
 from compat.nsqd.auth import AuthServers
 from compat.nsqd.channel import Channel
@@ -32,7 +32,7 @@ from compat.nsqd.topic import Topic
 from compat.nsqd.turn import Turn
 from nsqgw.errors import SubFailed
 from nsqgw.protocol.names import is_ephemeral
-from nsqgw.service.listen import BACKLOG, bound_address, bound_port, listen, remove_socket
+from nsqgw.service.listen import bound_address, bound_port, listen, remove_socket
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ class Nsqd:
         self.now = clock.monotonic
         self.now_ns = clock.time_ns
         self._turn = Turn(self._after_this_turn, self.now)
-        self._servers: list[asyncio.Server] = []
+        self._acceptor: Acceptor | None = None
         self._http = HttpPort(self)
         self._https = HttpPort(self)
         self._starting: dict[Topic, asyncio.Task[None]] = {}
@@ -102,9 +102,7 @@ class Nsqd:
         self._load()
         sockets = listen(self.options.tcp_address)
         self.tcp_address = bound_address(sockets)
-        for each in sockets:
-            server = await loop.create_server(lambda: self.connection_class(self), sock=each, backlog=BACKLOG)
-            self._servers.append(server)
+        self._acceptor = Acceptor(sockets, with_protocol(lambda: self.connection_class(self)))
         logger.info("TCP: listening on %s", self.tcp_address)
         if self.options.http_address:
             self.http_address = self._http.listen(self.options.http_address)
@@ -120,7 +118,8 @@ class Nsqd:
 
     async def stop(self) -> None:
         """Close the ports and all connections, and store what is queued."""
-        await stop_accepting(self._servers)
+        if self._acceptor is not None:
+            await self._acceptor.stop()
         if self._scan_timer is not None:
             self._scan_timer.cancel()
         await self._close_clients()

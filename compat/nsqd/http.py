@@ -63,7 +63,7 @@ class HttpPort:
         sockets = listen(address)
         closed = self._tls_required if tls is None and self._nsqd.options.tls_required == "true" else None
         self._api = Api(self._routes(), logger, tls, closed)
-        self._api.server.add_sockets(sockets)
+        self._api.listen(sockets)
         return bound_address(sockets)
 
     async def stop(self) -> None:

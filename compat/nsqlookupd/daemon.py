@@ -8,7 +8,7 @@ import socket
 import time
 from types import TracebackType
 
-from compat.accepting import stop_accepting
+from compat.accepting import Acceptor, with_protocol
 from compat.http_answers import encode_json
 from compat.http_api import Api
 from compat.nsqlookupd.http import routes
@@ -18,7 +18,7 @@ from compat.nsqlookupd.topology import Topology
 from compat.nsqlookupd.topology_registry import WatchedRegistry
 from compat.version import NSQ_VERSION
 from nsqgw.errors import NSQError
-from nsqgw.service.listen import BACKLOG, bound_address, bound_port, listen, remove_socket
+from nsqgw.service.listen import bound_address, bound_port, listen, remove_socket
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class Nsqlookupd:
         self.http_address = ""
         self.now = time.monotonic
         self.topology = Topology(self.registry, self.now)
-        self._servers: list[asyncio.Server] = []
+        self._acceptor: Acceptor | None = None
         self._api: Api | None = None
         self._all_left = asyncio.Event()
 
@@ -55,7 +55,8 @@ class Nsqlookupd:
     async def stop(self) -> None:
         """Close the ports and all connections."""
         await self.topology.stop()
-        await stop_accepting(self._servers)
+        if self._acceptor is not None:
+            await self._acceptor.stop()
         for connection in list(self.connections):
             connection.abort()
         if self.connections:
@@ -98,16 +99,13 @@ class Nsqlookupd:
         )
 
     async def _listen(self) -> None:
-        loop = asyncio.get_running_loop()
         sockets = listen(self.options.tcp_address)
-        for each in sockets:
-            server = await loop.create_server(lambda: PeerConnection(self), sock=each, backlog=BACKLOG)
-            self._servers.append(server)
+        self._acceptor = Acceptor(sockets, with_protocol(lambda: PeerConnection(self)))
         self.tcp_address = bound_address(sockets)
         logger.info("TCP: listening on %s", self.tcp_address)
         sockets = listen(self.options.http_address)
         self._api = Api([*routes(self), *self.topology.routes()], logger)
-        self._api.server.add_sockets(sockets)
+        self._api.listen(sockets)
         self.http_address = bound_address(sockets)
         logger.info("HTTP: listening on %s", self.http_address)
         if self.options.topology_topic:

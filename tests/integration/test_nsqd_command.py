@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import resource
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -171,3 +173,23 @@ def test_settings_come_from_a_file_and_the_command_line_wins(
         "nsqlookupd_tcp_addresses": b'["127.0.0.1:1"]',
     }.items():
         assert get(http, f"/config/{key}").body == value
+
+
+def test_with_too_many_connections_it_waits_for_some_to_end(start: StartNsqd, log: Path) -> None:
+    """Those there are go on; the log has a line a second for each port."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    process = start("-tcp-address=127.0.0.1:0", "-http-address=127.0.0.1:0")
+    found = addresses(log)
+    resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (40, limit[1]))
+    with Wire(found["TCP"]) as wire, ExitStack() as silent:
+        wire.ok(b"PUB t", b"x")
+        for _ in range(50):
+            for address in found.values():
+                host, _, port = address.rpartition(":")
+                silent.enter_context(socket.create_connection((host, int(port)), 10))
+        eventually(lambda: log.read_text().count("no connections are accepted for 1 s") >= 2)
+        wire.ok(b"PUB t", b"y")
+    assert get(found["HTTP"], "/info").status == 200
+    with Wire(found["TCP"]) as wire:
+        wire.ok(b"PUB t", b"z")
+    assert "Traceback" not in log.read_text()

@@ -48,7 +48,7 @@ V1 = {"Accept": "application/vnd.nsq; version=1.0"}
 async def ask() -> AsyncIterator[Ask]:
     api = Api(ROUTES, logging.getLogger("compat.test"))
     sockets = listen("127.0.0.1:0")
-    api.server.add_sockets(sockets)
+    api.listen(sockets)
     address = bound_address(sockets)
 
     async def request(method: str, path: str, body: Any = None, **headers: str) -> Answer:

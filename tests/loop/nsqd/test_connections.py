@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import socket
@@ -28,18 +27,18 @@ def channel_stats(broker: ThreadedNsqd, topic: str) -> dict[str, Any]:
     return channels
 
 
-def backlog(server: asyncio.Server) -> int:
+def backlog(sock: socket.socket) -> int:
     """How many connections may wait to be accepted, as the kernel says: tcpi_sacked of a listener."""
-    (sock,) = server.sockets
     return int(struct.unpack_from("I", sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 64), 28)[0])
 
 
 def test_all_clients_may_come_back_at_once(broker: ThreadedNsqd) -> None:
-    """asyncio's own backlog is 100: beyond it connections wait for the kernel to try again, a second."""
+    """Beyond the backlog connections wait for the kernel to try again, a second."""
     limit = int(Path("/proc/sys/net/core/somaxconn").read_text())
 
     async def backlogs(nsqd: Nsqd) -> list[int]:
-        return [backlog(server) for server in nsqd._servers]
+        assert nsqd._acceptor is not None
+        return [backlog(each) for each in nsqd._acceptor._sockets]
 
     assert broker.run(backlogs) == [min(BACKLOG, limit)]
 
