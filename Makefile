@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 ARGS ?=
 JOBS ?= 4
 
-.PHONY: help venv demo test test-oldest docs check real-daemons real-sinks system-packages bench bench-compare bench-brokers soak soak-reconnects soak-kills bench-feed clean
+.PHONY: help venv demo test test-oldest docs check real-daemons real-sinks system-packages bench bench-compare bench-brokers soak soak-reconnects soak-kills bench-feed bench-ship clean
 
 help:
 	@echo "make demo             run the whole way on this machine, with a page to look at (ARGS='--help' for its options)"
@@ -20,6 +20,7 @@ help:
 	@echo "make test-oldest      unit, loop and property tests on Python 3.10, if there is one"
 	@echo "make bench            benchmarks; make bench-compare: next to other clients on the same broker"
 	@echo "make bench-brokers    our nsqd next to the original, under the same load"
+	@echo "make bench-ship       nsqgw ship next to nsq_to_http and nsq_to_file"
 	@echo "make bench-feed       how soon a consumer with a topology feed is connected to a new nsqd"
 	@echo "make soak             property tests with many more examples, twenty minutes of fuzzing, 10,000 silent connections, soak-reconnects and soak-kills"
 	@echo "make soak-reconnects  10 million messages, a reconnect a second (ARGS='--count 500000' for fewer)"
@@ -89,6 +90,10 @@ soak: venv
 bench-brokers: venv
 	@tools/real_daemons.sh
 	PYTHONPATH=tests $(BIN)/python -m perf.brokers $(ARGS)
+
+bench-ship: venv
+	@tools/real_daemons.sh
+	PYTHONPATH=tests $(BIN)/python -m perf.ship $(ARGS)
 
 bench-feed: venv
 	@tools/real_daemons.sh || echo "make: watching our own nsqlookupd instead"

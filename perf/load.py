@@ -31,11 +31,11 @@ def start_broker() -> RealNsqd:
     return daemon
 
 
-def fill(daemon: RealNsqd, topic: str, channel: str, count: int) -> None:
-    """Puts `count` messages of 200 bytes into a fresh channel."""
+def fill(daemon: RealNsqd, topic: str, channel: str, count: int, body: bytes = b"x" * BODY_SIZE) -> None:
+    """Puts `count` messages, of 200 bytes by default, into a fresh channel."""
     post(daemon.http_address, f"/topic/create?topic={topic}")
     post(daemon.http_address, f"/channel/create?topic={topic}&channel={channel}")
-    command = f"MPUB {topic}\n".encode() + mpub_body(*[b"x" * BODY_SIZE] * BATCH)
+    command = f"MPUB {topic}\n".encode() + mpub_body(*[body] * BATCH)
     with Wire(daemon.tcp_address) as wire:
         for _ in range(count // BATCH):
             wire.send(command)

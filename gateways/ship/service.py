@@ -53,7 +53,9 @@ class ShipService:
         settings = self._settings
         for sink in self._sinks:
             await sink.open()
-        self._consumers = [self._consumer(topic) for topic in settings.topics]
+        self._consumers = [
+            self._consumer(topic) for topic in settings.topics for _ in range(settings.connections_per_nsqd())
+        ]
         for consumer in self._consumers:
             await consumer.start()
         await self._reach.wait(self._consumers, settings.connect_timeout)
@@ -136,7 +138,7 @@ class ShipService:
             nsqd_tcp_addresses=settings.nsqd_tcp_addresses,
             lookupd_http_addresses=settings.lookupd_http_addresses,
             on_fact=functools.partial(self._note, (topic, settings.channel)),
-            max_in_flight=settings.max_in_flight,
+            max_in_flight=settings.max_in_flight_each(),
             **settings.access.options(),
         )
 

@@ -17,6 +17,7 @@ from nsqgw.consumer.topics import split_topics
 from nsqgw.lookup.client import lookup_address
 from nsqgw.protocol.names import check_channel
 
+_MAX_RDY = 2500  # of one connection: --max-rdy-count of nsqd by default
 _DRAIN_RESERVE = 2.0  # seconds of the drain kept for giving messages back and closing
 
 
@@ -49,7 +50,7 @@ class ShipSettings(BaseModel):
     channel           shared with whoever consumes it, too: each message goes to one of them
     sinks             where messages go; finished when all that are required have them
     access            TLS and secrets towards nsqd and nsqlookupd
-    max_in_flight     messages in hand at once, for each topic
+    max_in_flight     messages in hand at once, for each topic; a connection for each 2500 of them
     batch_max_*       a batch is sent when it has so many messages, bytes (encoded) or seconds
     concurrency       batches on their way to a sink at once, in the beginning
     max_concurrency   most that this adapts to, by how soon the sink answers; 0 leaves it as it is
@@ -72,7 +73,7 @@ class ShipSettings(BaseModel):
     access: NsqAccess = Field(default_factory=NsqAccess)
     nsqd_tcp_addresses: tuple[NsqdAddress, ...] = ()
     lookupd_http_addresses: tuple[LookupdAddress, ...] = ()
-    max_in_flight: int = Field(default=2500, ge=1, le=1_000_000)
+    max_in_flight: int = Field(default=2500, ge=1, le=100_000)
     batch_max_messages: int = Field(default=500, ge=1, le=1_000_000)
     batch_max_bytes: Bytes = Field(default=5_000_000, ge=1)
     batch_max_age: Seconds = Field(default=1.0, ge=0, le=300)
@@ -151,9 +152,17 @@ class ShipSettings(BaseModel):
             self.max_bytes_held,
             self.send_timeout,
             max_concurrency=self.most_under_way(),
-            max_in_flight=self.max_in_flight,
+            max_in_flight=self.max_in_flight_each(),
             dedup=self.dedup,
         )
+
+    def connections_per_nsqd(self) -> int:
+        """As many as it takes to have `max_in_flight` in hand from a single nsqd."""
+        return -(-self.max_in_flight // _MAX_RDY)
+
+    def max_in_flight_each(self) -> int:
+        """For each of these connections, or of the consumers that have them."""
+        return -(-self.max_in_flight // self.connections_per_nsqd())
 
     def most_under_way(self) -> int:
         """Batches that may ever be on their way to one sink at once."""
