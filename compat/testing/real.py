@@ -15,6 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, ClassVar, NoReturn
 
+from compat.nsqd.options import NsqdOptions, flag_name
 from compat.testing.clock import Clock
 from compat.testing.daemons import NsqdUnderTest
 from compat.testing.faults import Faults
@@ -49,16 +50,14 @@ def flag_arguments(flags: dict[str, Any]) -> list[str]:
     """`msg_timeout=1.5` as `-msg-timeout=1.5s`; a tuple repeats the flag."""
     arguments = []
     for name, value in flags.items():
-        flag = "-" + name.replace("_", "-").replace("addresses", "address")
-        values = value if isinstance(value, tuple) else (value,)
-        arguments += [f"{flag}={_flag_value(each)}" for each in values]
+        flag = flag_name(name) if name in NsqdOptions.__dataclass_fields__ else name.replace("_", "-")
+        if isinstance(value, tuple):
+            arguments += [f"-{flag}={each}" for each in value]
+        elif isinstance(value, bool):
+            arguments.append(f"-{flag}={str(value).lower()}")
+        else:
+            arguments.append(f"-{flag}={value}s" if isinstance(value, float) else f"-{flag}={value}")
     return arguments
-
-
-def _flag_value(value: object) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"{value}s" if isinstance(value, float) else str(value)
 
 
 class Process:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from compat.testing.real import flag_arguments
 from harness.polling import eventually
 
 BIN = Path(__file__).parents[2] / ".cache" / "bin"
@@ -23,25 +24,6 @@ def require(program: str) -> Path:
     if not path.exists():
         pytest.skip(f"the original {program} is not in .cache/bin: make real-daemons")
     return path
-
-
-def flag_arguments(flags: dict[str, Any]) -> list[str]:
-    """`msg_timeout=1.5` as `-msg-timeout=1.5s`; a tuple repeats the flag."""
-    arguments = []
-    for name, value in flags.items():
-        flag = "-" + name.replace("_", "-").replace("addresses", "address").replace(
-            "percentiles", "percentile"
-        )
-        for item in value if isinstance(value, tuple) else (value,):
-            text = (
-                f"{item}s"
-                if isinstance(value, float)
-                else str(item).lower()
-                if isinstance(item, bool)
-                else item
-            )
-            arguments.append(f"{flag}={text}")
-    return arguments
 
 
 class RealDaemon:
