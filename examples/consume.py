@@ -29,7 +29,5 @@ async def main():
         await consumer.wait_closed()
 
 
-with contextlib.suppress(
-    KeyboardInterrupt
-):  # Ctrl-C: what is being handled finishes, the rest goes back
+with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C: what is being handled finishes, the rest goes back
     asyncio.run(main())
