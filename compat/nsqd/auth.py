@@ -1,27 +1,17 @@
-"""The auth servers of nsqd (nsqd-tcp section 6): the question about a secret, and what the answer permits."""
+"""What nsqd asks an auth server about a secret, and what the answer permits (nsqd-tcp section 6)."""
 
 from __future__ import annotations
 
 import json
-import random
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlencode
 
 from nsqgw.errors import NSQError
-from nsqgw.http.address import HttpAddress, parse_http_address
-from nsqgw.http.answer import Answer, json_object
-from nsqgw.http.call import Call
 
-if TYPE_CHECKING:
-    from compat.nsqd.options import NsqdOptions
-
-METHODS = ("get", "post")
 PERMISSIONS = ("subscribe", "publish")
-
-_MAX_ANSWER_BYTES = 4 * 1024 * 1024
 
 
 class AuthServerError(NSQError):
@@ -135,66 +125,3 @@ def _pattern(what: str, text: str) -> re.Pattern[str]:
         return re.compile(text)
     except re.error as error:
         raise AuthServerError(f"unable to compile {what} {text!r}: {error}") from error
-
-
-class AuthServers:
-    """All auth servers of one nsqd; raises ConfigError for addresses and files that cannot be used.
-
-    `now` is the broker's clock, which grants end by.
-    """
-
-    def __init__(self, options: NsqdOptions, now: Callable[[], float]) -> None:
-        from nsqgw.config import HttpConfig, TlsConfig  # not before there is a server: nsqd starts faster
-        from nsqgw.http.exchange import Exchange
-
-        self._addresses = [auth_address(each) for each in options.auth_http_addresses]
-        self._post = options.auth_http_request_method == "post"
-        self._now = now
-        config = HttpConfig(
-            timeout=options.http_client_request_timeout,
-            max_answer_bytes=_MAX_ANSWER_BYTES,
-            tls=TlsConfig(ca_file=options.tls_root_ca_file) if options.tls_root_ca_file else None,
-        )
-        self._exchange = Exchange(config, connect_timeout=options.http_client_connect_timeout)
-
-    async def ask(self, question: Question) -> Grant:
-        """The grant of the first server that answers, beginning with a random one; else AuthServerError."""
-        count, start = len(self._addresses), random.randrange(len(self._addresses))
-        failures = []
-        for number in range(count):
-            address = self._addresses[(start + number) % count]
-            try:
-                return await self._ask_one(address, question)
-            except NSQError as error:
-                failures.append(f"failed to auth against {address} - {error}")
-        raise AuthServerError("; ".join(failures))
-
-    async def _ask_one(self, address: HttpAddress, question: Question) -> Grant:
-        if self._post:
-            call = Call("POST", "", self._read, body=question.encode_json(), headers=_JSON, refused=_refused)
-        else:
-            # In the address, and not among the parameters: error texts show those, and the secret is one.
-            query = "&".join(filter(None, (address.query, question.encode_query())))
-            address = replace(address, query=query)
-            call = Call("GET", "", self._read, refused=_refused)
-        return await self._exchange.call(call, address)
-
-    def _read(self, answer: Answer) -> Grant:
-        return parse_grant(json_object(answer), self._now())
-
-
-_JSON = {"Content-Type": "application/json"}
-
-
-def auth_address(text: str) -> HttpAddress:
-    """Where an auth server is: a URL as it stands, or `host:port`, which means `http://host:port/auth`."""
-    complete = text if "://" in text else f"http://{text}/auth"
-    address = parse_http_address(complete, "auth server", "127.0.0.1:4181 or https://auth.example/check")
-    if complete.partition("?")[0].endswith("/") or not address.path:
-        address = replace(address, path=address.path + "/")
-    return address
-
-
-def _refused(answer: Answer) -> Exception | None:
-    """Any status but 200 is a failure."""
-    return None if answer.status == 200 else AuthServerError(f"got response {answer.status} {answer.excerpt}")

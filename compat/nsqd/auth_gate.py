@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 from compat.http_answers import encode_json
-from compat.nsqd.auth import AuthServerError, AuthServers, Grant, Question
+from compat.nsqd.auth import AuthServerError, Grant, Question
 from nsqgw.errors import AuthFailed, AuthFirst, Invalid, Unauthorized
 from nsqgw.protocol.command_lines import quoted
 from nsqgw.protocol.commands import Auth, Dpub, Mpub, Pubs, Sub
 from nsqgw.protocol.server import Request
+
+if TYPE_CHECKING:
+    from compat.nsqd.auth_servers import AuthServers
 
 logger = logging.getLogger(__name__)
 

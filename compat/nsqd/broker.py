@@ -12,11 +12,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from types import TracebackType
-from typing import ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from compat.accepting import Acceptor, with_protocol
 from compat.go_logs import LOG_LEVELS
-from compat.nsqd.auth import AuthServers
 from compat.nsqd.channel import Channel
 from compat.nsqd.consumer import Consumer
 from compat.nsqd.data_path import DataPath, NoDataPath, Storage
@@ -33,6 +32,9 @@ from compat.nsqd.turn import Turn
 from nsqgw.errors import SubFailed
 from nsqgw.protocol.names import is_ephemeral
 from nsqgw.service.listen import bound_address, bound_port, listen, remove_socket
+
+if TYPE_CHECKING:
+    from compat.nsqd.auth_servers import AuthServers
 
 logger = logging.getLogger(__name__)
 
@@ -98,6 +100,8 @@ class Nsqd:
         tls = server_context(self.options)
         self.make_tunnel = tunnel_maker(self.options, tls)
         if self.options.auth_http_addresses:
+            from compat.nsqd.auth_servers import AuthServers  # else nsqd starts without
+
             self.auth_servers = AuthServers(self.options, self.now)
         self._load()
         sockets = listen(self.options.tcp_address)

@@ -14,13 +14,13 @@ from importlib.util import find_spec
 from typing import Any
 
 from compat.go_logs import LOG_LEVELS
-from compat.nsqd.auth import METHODS, auth_address
 from compat.version import NSQ_VERSION
 from nsqgw.errors import ConfigError
 from nsqgw.protocol.limits import ServerLimits
 from nsqgw.service.settings import Address, parse_address
 
 NODE_IDS = 1024
+AUTH_METHODS = ("get", "post")
 KIND_DURATION = "duration"
 KIND_ADDRESS = "address"
 KIND_WORD = "word"
@@ -198,10 +198,13 @@ class NsqdOptions:
             )
 
     def _check_auth(self) -> None:
-        for address in self.auth_http_addresses:
-            auth_address(address)
+        if self.auth_http_addresses:
+            from compat.nsqd.auth_servers import auth_address  # else nsqd starts without
+
+            for address in self.auth_http_addresses:
+                auth_address(address)
         object.__setattr__(self, "auth_http_request_method", self.auth_http_request_method.lower())
-        if self.auth_http_request_method not in METHODS:
+        if self.auth_http_request_method not in AUTH_METHODS:
             raise ConfigError(
                 f"--auth-http-request-method={self.auth_http_request_method}: must be get or post"
             )

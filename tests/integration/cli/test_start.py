@@ -13,7 +13,7 @@ import pytest
 HEAVY = {
     *("prometheus_client", "pydantic", "orjson", "requests", "urllib3", "websockets", "msgpack", "OpenSSL"),
     *("tornado.web", "tornado.httpclient", "tornado.simple_httpclient", "cProfile", "tracemalloc"),
-    *("nsqgw.consumer", "nsqgw.producer", "nsqgw.connection", "nsqgw.http.clients", "nsqgw.http.exchange"),
+    *("nsqgw.consumer", "nsqgw.producer", "nsqgw.connection", "nsqgw.http.call", "nsqgw.config"),
     *("gateways.ship", "gateways.push", "gateways.demo", "gateways.pipeline"),
 }
 """For metrics, gateways, clients and profiles, none of which a daemon needs to listen."""
