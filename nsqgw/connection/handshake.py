@@ -55,7 +55,8 @@ async def shake_hands(
             raise ConnectionFailed(f"{address}: this nsqd does not offer TLS, and tls is set")
         # Files are read anew, since certificates are renewed; the system's take too long for the loop.
         context = await asyncio.to_thread(client_context, config.tls)
-        await upgrade(wire, address, context, server_name(address, config.tls))
+        name = server_name(address, config.tls)
+        await upgrade(wire, address, context, name, protocol.start_encryption())
         await _expect_ok(wire, protocol)
     if (codec := _granted_codec(features)) is not None:
         protocol.start_compression(codec)

@@ -8,7 +8,8 @@ from tornado.iostream import IOStream, SSLIOStream, StreamClosedError
 
 from nsqgw.config import TlsConfig
 from nsqgw.connection.address import TcpAddress, parse_address
-from nsqgw.connection.wire import Wire
+from nsqgw.connection.tunnel import TlsTunnel
+from nsqgw.connection.wire import Wire, WireClosed
 from nsqgw.errors import ConfigError, ConnectionFailed
 
 
@@ -33,14 +34,22 @@ def client_context(tls: TlsConfig | ssl.SSLContext | bool | None) -> ssl.SSLCont
     return context
 
 
-async def upgrade(wire: Wire, address: str, context: ssl.SSLContext, server_name: str) -> None:
+async def upgrade(
+    wire: Wire, address: str, context: ssl.SSLContext, server_name: str, received: bytes
+) -> None:
     """Encrypt `wire` to `address`; ConnectionFailed says why the TLS handshake failed.
 
-    `server_name` is what the certificate must be for.
+    `server_name` is what the certificate must be for; ConfigError if it is no name. `received` is what came
+    behind the last plain answer: it is held to be encrypted, or anybody on the way could put words into
+    nsqd's mouth.
     """
     try:
-        await wire.encrypt(context, server_name)
-    except ConnectionError as error:
+        tunnel = TlsTunnel(context, server_name)
+    except ValueError as error:
+        raise ConfigError(f"server_name = {server_name!r} cannot be used: {error}") from error
+    try:
+        await wire.encrypt(tunnel, received)
+    except WireClosed as error:
         raise ConnectionFailed(
             f"{address}: the server closed the connection during the TLS handshake"
         ) from error

@@ -8,11 +8,11 @@ somebody waits for.
 from __future__ import annotations
 
 import asyncio
-import socket
 import ssl
 from collections.abc import Callable
 
 from nsqgw.connection.stream import open_socket
+from nsqgw.connection.tunnel import TlsTunnel
 
 READ_SIZE = 128 * 1024
 """Bytes asked for at once: several hundred small messages a read, 128 KiB a connection."""
@@ -27,7 +27,7 @@ async def open_wire(address: str, timeout: float) -> Wire:
     loop = asyncio.get_running_loop()
     connected = await open_socket(address, timeout)
     try:
-        _, wire = await loop.create_connection(lambda: Wire(loop), sock=connected)
+        _, wire = await loop.create_connection(Wire, sock=connected)
     except BaseException:
         connected.close()
         raise
@@ -37,16 +37,17 @@ async def open_wire(address: str, timeout: float) -> Wire:
 class Wire(asyncio.BufferedProtocol):
     """One connection. Its owner reads in the handshake, calls `pump` after it, and ends it with `close`.
 
-    closed  it is gone, or `close` was called
-    error   why it is gone; None when the peer ended it, or we did
+    closed  it has ended, or `close` was called
+    error   why it has ended; None when the peer ended it, or we did
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self) -> None:
         self.closed = False
         self.error: Exception | None = None
-        self._loop = loop
         self._view = memoryview(bytearray(READ_SIZE))
+        self._shut = False
         self._held = b""
+        self._tunnel: TlsTunnel | None = None
         self._take: Callable[[bytes], None] | None = None
         self._on_lost: Callable[[], None] = _nothing
         self._changed = asyncio.Event()
@@ -71,12 +72,11 @@ class Wire(asyncio.BufferedProtocol):
         """From now on `take` is called with each read, and `lost` at the end; neither raises."""
         self._take = take
         self._on_lost = lost
-        if self.closed:
-            lost()
-            return
         if self._held:
             data, self._held = self._held, b""
             take(data)
+        if self.closed:
+            lost()
         self.resume()
 
     def pause(self) -> None:
@@ -89,26 +89,40 @@ class Wire(asyncio.BufferedProtocol):
             self._transport.resume_reading()
 
     def write(self, data: bytes) -> None:
-        """Send; what the kernel does not take waits in memory."""
-        if not self.closed:
-            self._transport.write(data)
+        """Send, unless it is too late; what the kernel does not take waits in memory."""
+        if self.closed or self._shut:
+            return
+        if self._tunnel is not None:
+            try:
+                data = self._tunnel.encrypt(data)
+            except ssl.SSLError as error:
+                self._fail(error)
+                return
+        self._transport.write(data)
 
-    async def encrypt(self, context: ssl.SSLContext, server_name: str) -> None:
-        """Speak TLS from here on; raises OSError, of which SSLError is one."""
-        transport = await self._loop.start_tls(self._transport, self, context, server_hostname=server_name)
-        if transport is None:  # so it is where the peer hung up in the middle
-            raise ConnectionResetError
-        self._adopt(transport)
+    async def encrypt(self, tunnel: TlsTunnel, received: bytes) -> None:
+        """Speak TLS from here on; `received` is what has been read already of what the peer says after that.
+
+        Raises SSLError when the handshake fails, WireClosed when the peer hangs up in the middle.
+        """
+        done = False
+        while not done:
+            try:
+                done = tunnel.shake_hands(received)
+            finally:
+                self.write(tunnel.take_own())  # if it failed, the alert that says why
+            received = b"" if done else await self.read()
+        self._tunnel = tunnel
+        self._hold(self._decrypt(b""))  # what came right behind the handshake
 
     async def wait_written(self) -> None:
         """Until the kernel has all that was written, or the connection is gone."""
         await self._writable.wait()
 
     def shut_down(self) -> None:
-        """Tell the peer that no more comes; OSError when it is gone."""
-        # Of the socket itself: a transport with TLS on it cannot.
-        own: socket.socket = self._transport.get_extra_info("socket")
-        own.shutdown(socket.SHUT_WR)
+        """Tell the peer that no more comes, and send no more; OSError when it is gone."""
+        self._shut = True
+        self._transport.write_eof()
 
     async def wait_lost(self) -> None:
         """Until the connection is gone."""
@@ -124,21 +138,27 @@ class Wire(asyncio.BufferedProtocol):
     # -- for asyncio
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._adopt(transport)
+        assert isinstance(transport, asyncio.Transport)
+        transport.set_write_buffer_limits(0)  # `wait_written` means all of it
+        self._transport = transport
         self.pause()
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        return self._view  # of which TLS takes slices: those of a bytearray would be copies
+        return self._view
 
     def buffer_updated(self, nbytes: int) -> None:
-        data = bytes(self._view[:nbytes])
-        if self._take is not None:
-            if not self.closed:
-                self._take(data)
+        if self.closed:
             return
-        self._held += data
-        self.pause()  # nobody can be made to hold more than he asked for
-        self._wake()
+        data = bytes(self._view[:nbytes])
+        if self._tunnel is not None and not (data := self._decrypt(data)):
+            return
+        if self._take is not None:
+            self._take(data)
+        else:
+            self._hold(data)
+
+    def eof_received(self) -> None:
+        self.close()  # asyncio would first send what waits, and perhaps never come to tell
 
     def pause_writing(self) -> None:
         self._writable.clear()
@@ -148,15 +168,33 @@ class Wire(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
-        self.error = exc
+        self.error = self.error or exc
         self._lost.set()
         self._wake()
         self._on_lost()
 
-    def _adopt(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        transport.set_write_buffer_limits(0)  # `wait_written` means all of it
-        self._transport = transport
+    def _hold(self, data: bytes) -> None:
+        self._held += data
+        if not self.closed:
+            self.pause()  # nobody can be made to hold more than he asked for
+        self._wake()
+
+    def _decrypt(self, data: bytes) -> bytes:
+        assert self._tunnel is not None
+        try:
+            plain = self._tunnel.decrypt(data)
+        except ssl.SSLError as error:
+            self._fail(error)
+            return b""
+        if (own := self._tunnel.take_own()) and not self._shut:
+            self._transport.write(own)
+        if self._tunnel.ended:
+            self.close()
+        return plain
+
+    def _fail(self, error: Exception) -> None:
+        self.error = error
+        self.close()
 
     def _wake(self) -> None:
         self._changed.set()

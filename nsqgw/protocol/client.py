@@ -48,6 +48,10 @@ class ClientProtocol(Generic[M]):
         """What to put on the wire for these commands: themselves, or compressed."""
         return data if self._codec is None else self._codec.compress(data)
 
+    def start_encryption(self) -> bytes:
+        """What was received behind the last event; no frame begins in it, the layer of TLS does."""
+        return self._parser.take_pending()
+
     def start_compression(self, codec: Codec) -> None:
         """Both directions are compressed from here on, the bytes already received included."""
         self._codec = codec

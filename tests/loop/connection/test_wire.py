@@ -17,14 +17,11 @@ class Peer:
     def __init__(self) -> None:
         self.received = bytearray()
         self.ended = asyncio.Event()
-        self.reading = asyncio.Event()
-        self.reading.set()
         self.writer: asyncio.StreamWriter | None = None
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.writer = writer
         try:
-            await self.reading.wait()
             while data := await reader.read(65536):
                 self.received += data
         except ConnectionError:
@@ -37,6 +34,19 @@ class Peer:
         assert self.writer is not None
         self.writer.write(data)
 
+    def stop_reading(self) -> None:
+        self.transport.pause_reading()
+
+    def read_on(self) -> None:
+        self.transport.resume_reading()
+
+    @property
+    def transport(self) -> asyncio.Transport:
+        assert self.writer is not None
+        transport = self.writer.transport
+        assert isinstance(transport, asyncio.Transport)
+        return transport
+
 
 @pytest.fixture
 async def pair() -> AsyncIterator[tuple[Wire, Peer]]:
@@ -45,7 +55,7 @@ async def pair() -> AsyncIterator[tuple[Wire, Peer]]:
     wire = await open_wire("{}:{}".format(*server.sockets[0].getsockname()), 5.0)
     await eventually_async(lambda: peer.writer is not None, what="the server has accepted")
     yield wire, peer
-    peer.reading.set()
+    peer.read_on()
     wire.close()
     await wire.wait_lost()
     await asyncio.wait_for(peer.ended.wait(), 5)
@@ -109,7 +119,7 @@ async def test_an_end_before_the_pump_is_told_at_once(pair: tuple[Wire, Peer]) -
 
 async def test_closing_wakes_who_waits_for_writes(pair: tuple[Wire, Peer]) -> None:
     wire, peer = pair
-    peer.reading.clear()
+    peer.stop_reading()
     wire.write(bytes(64 << 20))
     waiting = asyncio.ensure_future(wire.wait_written())
     await asyncio.sleep(0)
@@ -143,3 +153,45 @@ async def test_paused_it_hands_nothing_over(pair: tuple[Wire, Peer]) -> None:
     assert taken == []
     wire.resume()
     await eventually_async(lambda: taken == [b"x"], what="what came meanwhile")
+
+
+async def test_an_end_is_told_though_what_was_sent_is_not_taken(pair: tuple[Wire, Peer]) -> None:
+    """asyncio would wait until it is: on a half-closed connection perhaps for ever."""
+    wire, peer = pair
+    lost = asyncio.Event()
+    wire.pump(lambda data: None, lost.set)
+    peer.stop_reading()
+    wire.write(bytes(64 << 20))
+    assert peer.writer is not None
+    peer.writer.write_eof()
+    await asyncio.wait_for(lost.wait(), 5)
+    peer.read_on()
+    assert wire.closed
+    assert wire.error is None
+
+
+async def test_what_is_written_after_the_end_was_told_takes_nothing_with_it(pair: tuple[Wire, Peer]) -> None:
+    """A heartbeat answered too late is no reason for a reset before the peer has read the rest."""
+    wire, peer = pair
+    wire.pump(lambda data: None, lambda: None)
+    peer.stop_reading()
+    wire.write(b"the last answers")
+    await wire.wait_written()
+    wire.shut_down()
+    peer.send(b"unread")
+    wire.write(b"too late")
+    for _ in range(20):
+        await asyncio.sleep(0)
+    peer.read_on()
+    await asyncio.wait_for(wire.wait_lost(), 5)
+    assert bytes(peer.received) == b"the last answers"
+    assert wire.error is None
+
+
+async def test_what_came_before_the_end_is_handed_over(pair: tuple[Wire, Peer]) -> None:
+    wire, _ = pair
+    wire._hold(b"held")
+    wire.close()
+    taken: list[bytes] = []
+    wire.pump(taken.append, lambda: taken.append(b"lost"))
+    assert taken == [b"held", b"lost"]
