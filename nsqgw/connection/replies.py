@@ -17,6 +17,8 @@ Then: TypeAlias = Callable[[NSQError | None], object]
 Waiter: TypeAlias = "asyncio.Future[None] | Then"
 """Who is told of an answer. A function costs a third of a future, whose callbacks take turns of the loop."""
 
+_ENDING = (SystemExit, KeyboardInterrupt)
+
 
 class Requester(Protocol):
     """Who sends requests that count, and is told of each once, when its fate is known to this side."""
@@ -113,7 +115,9 @@ def tell(waiter: Waiter, error: NSQError | None) -> None:
     if not isinstance(waiter, asyncio.Future):
         try:
             waiter(error)
-        except Exception as mistake:  # noqa: BLE001 - as for any callback of the loop
+        except _ENDING:
+            raise
+        except BaseException as mistake:  # noqa: BLE001 - as for any callback of the loop
             _report(mistake)
     elif not waiter.done():
         if error is None:
@@ -134,14 +138,14 @@ def _tell_all(waiters: Iterable[Waiter]) -> None:
                 elif not waiter.done():
                     waiter.set_result(None)
             break
-        except Exception as mistake:  # noqa: BLE001 - as for any callback of the loop
-            _report(mistake)
-        except BaseException as error:  # noqa: BLE001 - raised below
+        except _ENDING as error:
             ending = ending or error
+        except BaseException as mistake:  # noqa: BLE001 - as for any callback of the loop
+            _report(mistake)
     if ending is not None:
         raise ending
 
 
-def _report(mistake: Exception) -> None:
+def _report(mistake: BaseException) -> None:
     text = "a function that was told of a publish failed"
     asyncio.get_running_loop().call_exception_handler({"message": text, "exception": mistake})

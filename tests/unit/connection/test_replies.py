@@ -170,7 +170,8 @@ def test_what_is_asked_meanwhile_comes_behind() -> None:
     assert (told.replies.answered, told.replies.asked) == (2, 4)
 
 
-async def test_a_function_that_fails_is_reported_and_the_others_are_told() -> None:
+@pytest.mark.parametrize("kind", [ValueError, asyncio.CancelledError])
+async def test_a_function_that_fails_is_reported_and_the_others_are_told(kind: type[BaseException]) -> None:
     reports: list[dict[str, object]] = []
     asyncio.get_running_loop().set_exception_handler(lambda loop, report: reports.append(report))
     told = Told(3)
@@ -179,7 +180,7 @@ async def test_a_function_that_fails_is_reported_and_the_others_are_told() -> No
     def then(number: int, error: NSQError | None) -> None:
         hear(number, error)
         if number != 1:
-            raise ValueError(number)
+            raise kind(number)
 
     told.then = then  # type: ignore[method-assign]
     told.replies.confirm(2)
