@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 ARGS ?=
 JOBS ?= 4
 
-.PHONY: help venv demo test test-oldest docs check real-daemons real-sinks system-packages bench bench-compare bench-brokers soak soak-reconnects soak-kills bench-feed bench-ship clean
+.PHONY: help venv demo test test-oldest docs check real-daemons real-sinks system-packages bench bench-compare bench-brokers soak soak-reconnects soak-kills bench-feed bench-ship soak-outage clean
 
 help:
 	@echo "make demo             run the whole way on this machine, with a page to look at (ARGS='--help' for its options)"
@@ -24,6 +24,7 @@ help:
 	@echo "make bench-feed       how soon a consumer with a topology feed is connected to a new nsqd"
 	@echo "make soak             property tests with many more examples, twenty minutes of fuzzing, 10,000 silent connections, soak-reconnects and soak-kills"
 	@echo "make soak-reconnects  10 million messages, a reconnect a second (ARGS='--count 500000' for fewer)"
+	@echo "make soak-outage      a service that is down for an hour under load (ARGS='--seconds 60' for less)"
 	@echo "make soak-kills       kill -9 under load a thousand times, losing nothing (KILL_ROUNDS=100 for fewer)"
 	@echo "make clean            remove the virtual environment, caches and what was built"
 
@@ -94,6 +95,10 @@ bench-brokers: venv
 bench-ship: venv
 	@tools/real_daemons.sh
 	PYTHONPATH=tests $(BIN)/python -m perf.ship $(ARGS)
+
+soak-outage: venv
+	@tools/real_daemons.sh || echo "make: soaking on our own nsqd instead"
+	PYTHONPATH=tests $(BIN)/python -m perf.ship.outage $(ARGS)
 
 bench-feed: venv
 	@tools/real_daemons.sh || echo "make: watching our own nsqlookupd instead"

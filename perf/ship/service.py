@@ -1,6 +1,7 @@
 """A log service as cheap as it can be, in a process of its own: answers every POST after a delay, and counts.
 
 An event is a line; a body without a newline is one. GET / tells what came, as JSON, and the process's CPU.
+GET /down has it answer 503 and count nothing, GET /up is the end of that.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import json
 import sys
 import time
 
-_ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+_OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+_UNAVAILABLE = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
 
 
 class Totals:
@@ -20,6 +22,7 @@ class Totals:
         self.events = 0
         self.requests = 0
         self.last = 0.0
+        self.is_up = True
 
     def as_json(self) -> bytes:
         figures = {
@@ -56,6 +59,8 @@ class Connection(asyncio.Protocol):
             return
         self._head.clear()
         if head.startswith(b"GET"):
+            if head.startswith((b"GET /down", b"GET /up")):
+                self._totals.is_up = head.startswith(b"GET /up")
             figures = self._totals.as_json()
             self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(figures) + figures)
             return
@@ -69,11 +74,12 @@ class Connection(asyncio.Protocol):
         self._left -= len(data)
         if self._left <= 0:
             totals = self._totals
-            totals.events += self._lines or 1
             totals.requests += 1
-            totals.last = time.monotonic()
+            if totals.is_up:
+                totals.events += self._lines or 1
+                totals.last = time.monotonic()
             self._left = self._lines = 0
-            self._loop.call_later(self._delay, self._transport.write, _ANSWER)
+            self._loop.call_later(self._delay, self._transport.write, _OK if totals.is_up else _UNAVAILABLE)
 
 
 async def main(delay: float) -> None:
