@@ -57,6 +57,20 @@ from nsqgw.service.lifecycle import run
     help="Pages of another host that may connect, such as https://example.org, or * for all; repeatable.",
 )
 @click.option(
+    "--allow-publish",
+    "publish_topics",
+    multiple=True,
+    type=TOPIC,
+    help="Topic to which anybody who may connect may publish, over /connect; repeatable.",
+)
+@click.option(
+    "--show-presence",
+    "presence_topics",
+    multiple=True,
+    type=TOPIC,
+    help="Topic whose browsers on /connect may know of each other; repeatable.",
+)
+@click.option(
     "--max-in-flight",
     type=click.IntRange(1, 1_000_000),
     default=1000,
@@ -126,6 +140,8 @@ from nsqgw.service.lifecycle import run
 def command(**flags: Any) -> int:
     """Stream TOPICs to browsers, by WebSocket and server-sent events, at /stream/<topic>.
 
+    /connect is one WebSocket for many topics; docs/push-protocol.md has its protocol.
+
     / is a page that shows the streams. A browser that comes back with its position gets what it missed. One
     that does not take its messages is closed, or as --slow says, so that the others never wait.
     """
@@ -150,6 +166,8 @@ def command(**flags: Any) -> int:
                     flags["history_messages"], flags["history_bytes"], flags["history_age"]
                 ),
                 window=flags["window"],
+                publish_topics=flags["publish_topics"],
+                presence_topics=flags["presence_topics"],
             )
         )
     except ConfigError as error:

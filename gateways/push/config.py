@@ -41,6 +41,8 @@ class PushConfig:
     drain_timeout      for stopping in order, in seconds
     policies           by topic, what becomes of messages a browser does not take; else it is disconnected
     history            what is kept of each topic for browsers that come back
+    publish_topics     where browsers may publish; of the topics
+    presence_topics    whose browsers may know of each other; of the topics
     window             messages are gathered for so many seconds into one write a browser; at most MAX_WINDOW
     """
 
@@ -59,6 +61,8 @@ class PushConfig:
     policies: Mapping[str, Policy] = field(default_factory=dict)
     history: HistoryLimits = field(default_factory=HistoryLimits)
     window: float = 0.0
+    publish_topics: tuple[str, ...] = ()
+    presence_topics: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.topics:
@@ -69,9 +73,9 @@ class PushConfig:
             check_channel(self.channel)
         if not self.nsqd_tcp_addresses and not self.lookupd_http_addresses:
             raise ConfigError("no source given: name an nsqd (TCP address) or an nsqlookupd (HTTP address)")
-        for topic in self.policies:
+        for topic in (*self.policies, *self.publish_topics, *self.presence_topics):
             if topic not in self.topics:
-                raise ConfigError(f"there is a policy for {topic!r}, which is not streamed: add the topic")
+                raise ConfigError(f"there is a setting for {topic!r}, which is not streamed: add the topic")
         if not 0 <= self.window <= MAX_WINDOW:
             raise ConfigError(f"the window must be 0 to {MAX_WINDOW} seconds, not {self.window!r}")
         for address in self.lookupd_http_addresses:

@@ -12,7 +12,9 @@ from gateways.push.backlog import Backlog
 from gateways.push.hub import Hub
 from gateways.push.limits import Limits
 from gateways.push.policy import Lag, Policy
+from gateways.push.presence import Presence
 from gateways.push.wheel import Wheel
+from nsqgw.errors import NSQError
 
 WHEEL_SLOTS = 8
 _DISCONNECT = Policy()
@@ -31,6 +33,14 @@ class Connection(Protocol):
 
     def abort(self) -> None:
         """Drop the connection and what waits for it, now."""
+        ...
+
+
+class Publisher(Protocol):
+    """A `Producer`, as far as it is needed here."""
+
+    def publish_then(self, topic: str, body: bytes, then: Callable[[NSQError | None], None]) -> None:
+        """Publish, and call `then` with None when nsqd has confirmed, else with the error."""
         ...
 
 
@@ -59,6 +69,12 @@ class Context:
     """Messages slow browsers were not given, by topic."""
     client_frames: int = 0
     """Frames browsers sent."""
+
+    presence: Presence = field(default_factory=Presence)
+    publisher: Publisher | None = None
+    """Takes what clients publish; None when none may."""
+    publish_topics: frozenset[str] = frozenset()
+    """Where clients may publish."""
 
     vacant: asyncio.Event = field(default_factory=_set_event)
     """Set while there is no connection."""

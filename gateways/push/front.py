@@ -13,6 +13,7 @@ import logging
 import math
 from collections.abc import Callable
 from http import HTTPStatus
+from typing import cast
 
 from gateways.push.context import Context
 from gateways.push.http import END_OF_HEAD, BadRequest, Request, Response, error_response, parse_request
@@ -38,9 +39,8 @@ class HeadReader(asyncio.Protocol):
         self._deadline = context.clock() + context.limits.handshake_timeout
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        tune(transport)
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's do not inherit from it
+        tune(self._transport)
         full = len(self._context.connections) >= self._context.limits.max_connections
         self._context.admit(self)
         self._context.accepted += 1

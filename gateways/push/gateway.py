@@ -13,9 +13,10 @@ from gateways.push.feed import Feed
 from gateways.push.front import Front
 from gateways.push.http import Response
 from gateways.push.hub import Hub
+from gateways.push.presence import Presence
 from gateways.push.routes import Routes, static_pages
 from gateways.reach import Reach
-from nsqgw import Consumer
+from nsqgw import Consumer, Producer
 from nsqgw.deadline import within
 from nsqgw.service.hosts import AllowedHosts
 from nsqgw.service.origin import OriginPolicy
@@ -47,13 +48,21 @@ class PushGateway:
         self._feeds: tuple[Feed, ...] = ()
         self._front: Front | None = None
         self._context: Context | None = None
+        self._producer: Producer | None = None
 
     async def start(self) -> None:
         """Listen, then connect to nsqd; ListenFailed or NotConnected when that cannot be done."""
         clock = asyncio.get_running_loop().time
         hub = Hub(self._config.topics, clock, self._config.history)
+        self._producer = self._new_producer() if self._config.publish_topics else None
         self._context = Context(
-            hub=hub, limits=self._config.limits, clock=clock, policies=self._config.policies
+            hub=hub,
+            limits=self._config.limits,
+            clock=clock,
+            policies=self._config.policies,
+            presence=Presence(self._config.presence_topics),
+            publisher=self._producer,
+            publish_topics=frozenset(self._config.publish_topics),
         )
         routes = Routes(self._context, self._hosts, self._origins, self._pages, self.connected)
         self._front = Front(self._context, routes)
@@ -64,6 +73,8 @@ class PushGateway:
         )
         for feed in self._feeds:
             await feed.start()
+        if self._producer is not None:
+            await self._producer.start()
         await self._reach.wait([feed.consumer for feed in self._feeds], self._config.connect_timeout)
         logger.info("streaming %s on http://%s", ", ".join(hub.topics), self.address)
 
@@ -79,6 +90,8 @@ class PushGateway:
         finally:
             if self._front is not None:
                 await self._front.close(ends - clock())
+            if self._producer is not None:
+                await self._producer.stop(self._config.drain_timeout * (1 - _BROWSERS_PART))
 
     async def wait_closed(self) -> None:
         """Until a feed ends, which it does before `stop` only by raising."""
@@ -141,6 +154,14 @@ class PushGateway:
             logger.warning("topic %s: the feed did not stop within %gs", topic, timeout)
         except Exception:
             logger.exception("topic %s: the feed did not stop in order", topic)
+
+    def _new_producer(self) -> Producer:
+        """For what browsers publish."""
+        return Producer(
+            self._config.nsqd_tcp_addresses,
+            lookupd_http_addresses=self._config.lookupd_http_addresses,
+            **self._config.access.options(),
+        )
 
     def _consumer(self, topic: str) -> Consumer:
         return Consumer(

@@ -38,6 +38,12 @@ class Replay:
     position: str
     """After the last of the frames: where live messages go on."""
 
+    @property
+    def start(self) -> str:
+        """Before the first of the frames."""
+        first = self.frames[0] if self.frames else None
+        return self.position if first is None else f"{first.epoch}-{first.offset - 1}"
+
 
 class History:
     """The ring of one topic."""

@@ -21,6 +21,16 @@ class Limits:
     max_queue_age: float = 10.0
     stall_timeout: float = 60.0
     """For a browser that takes nothing at all, where no topic it follows would close it earlier."""
+    max_channels: int = 128
+    """What one multiplexed connection may follow."""
+    max_publishing: int = 16
+    """Messages of one connection on the way to nsqd."""
+    max_errors: int = 50
+    """Refused commands in a row before a connection is closed."""
+    max_presence: int = 1000
+    """Clients that one answer about presence names; the others are counted."""
+    poll_timeout: float = 25.0
+    """A poll is answered after so long though nothing came."""
     ping_interval: float = 25.0
     pong_timeout: float = 10.0
     heartbeat_interval: float = 15.0

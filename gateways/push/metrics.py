@@ -15,6 +15,9 @@ from gateways.push.context import Context
 from gateways.push.http import REFUSALS
 from gateways.push.session import REASONS, Session
 
+KINDS = ("head", "lines", "multiplex", "poll", "sse", "websocket")
+"""What connections speak; `head` until that is known."""
+
 
 def push_metrics(context: Context, nsqd_connections: Mapping[str, int]) -> Iterable[Metric]:
     """Connections, deliveries and refusals; `nsqd_connections` by topic."""
@@ -28,7 +31,7 @@ def push_metrics(context: Context, nsqd_connections: Mapping[str, int]) -> Itera
     lost = dict.fromkeys(hub.topics, 0) | context.lost
     yield _counter("messages_lost", "Messages slow browsers were not given.", "topic", lost)
 
-    kinds = Counter({"head": 0, "sse": 0, "websocket": 0})
+    kinds = Counter(dict.fromkeys(KINDS, 0))
     waiting = 0
     for connection in context.connections:
         kinds[connection.kind if isinstance(connection, Session) else "head"] += 1

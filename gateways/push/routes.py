@@ -3,7 +3,8 @@
 /                  a page that shows the streams live, with its parts beside it
 /topics            the names of the topics, as JSON
 /status            {"connected": {topic: whether the gateway has nsqd for it}}: an open stream does not tell
-/stream/<topic>    the stream: WebSocket, or server-sent events where Accept asks for them
+/stream/<topic>    WebSocket, or what Accept asks for: server-sent events, NDJSON, or JSON for one poll
+/connect           one WebSocket for many channels; see docs/push-protocol.md
 """
 
 from __future__ import annotations
@@ -15,8 +16,12 @@ from pathlib import PurePath
 
 from gateways.push.context import Context
 from gateways.push.http import BadRequest, Request, Response, error_response, json_response
+from gateways.push.lines import LineSession
+from gateways.push.multiplex import MultiplexSession
+from gateways.push.poll import PollSession
+from gateways.push.protocol import DIALECTS
 from gateways.push.session import Session
-from gateways.push.sse import CONTENT_TYPE, EventStreamSession
+from gateways.push.sse import EventStreamSession
 from gateways.push.websocket import WebSocketSession, handshake
 from nsqgw.service.hosts import AllowedHosts, refusal
 from nsqgw.service.origin import OriginPolicy
@@ -24,6 +29,9 @@ from nsqgw.service.origin import OriginPolicy
 Pages = Mapping[str, Response]
 
 STREAM = "/stream/"
+CONNECT = "/connect"
+
+_BY_ACCEPT = (EventStreamSession, LineSession, PollSession)
 
 _CONTENT_TYPES = {
     ".css": "text/css; charset=utf-8",
@@ -76,6 +84,8 @@ class Routes:
             raise BadRequest(HTTPStatus.MISDIRECTED_REQUEST, refusal(host))
         if request.path.startswith(STREAM):
             return self._stream(request)
+        if request.path == CONNECT and request.method == "GET":
+            return self._connect(request)
         if request.method not in ("GET", "HEAD"):
             return error_response(HTTPStatus.METHOD_NOT_ALLOWED, "only GET is served", {"Allow": "GET, HEAD"})
         if request.path == "/topics":
@@ -91,19 +101,34 @@ class Routes:
             return error_response(HTTPStatus.NOT_FOUND, f"topic {topic!r} is not streamed here")
         if request.method != "GET":
             return error_response(HTTPStatus.METHOD_NOT_ALLOWED, "only GET is served", {"Allow": "GET"})
+        self._check_origin(request)
+        since = request.headers.get("last-event-id") or request.argument("since")
+        if request.wants_upgrade:
+            agreed = handshake(request, self._context.limits.max_client_message_bytes)
+            return WebSocketSession(self._context, topic, since, agreed)
+        origin = request.headers.get("origin")
+        # a page of another, allowed origin may read the answer only if we say so (CORS)
+        cors = {"Access-Control-Allow-Origin": origin, "Vary": "Origin"} if origin is not None else {}
+        for session in _BY_ACCEPT:
+            if request.accepts(session.content_type):
+                return session(self._context, topic, since, cors)
+        types = ", ".join(session.content_type for session in _BY_ACCEPT)
+        return error_response(
+            HTTPStatus.NOT_ACCEPTABLE, f"ask for a WebSocket upgrade, or with Accept for one of {types}"
+        )
+
+    def _connect(self, request: Request) -> Response | Session:
+        self._check_origin(request)
+        if not request.wants_upgrade:
+            return error_response(
+                HTTPStatus.UPGRADE_REQUIRED, "/connect speaks WebSocket only", {"Upgrade": "websocket"}
+            )
+        agreed = handshake(request, self._context.limits.max_client_message_bytes, tuple(DIALECTS))
+        return MultiplexSession(self._context, agreed)
+
+    def _check_origin(self, request: Request) -> None:
         origin = request.headers.get("origin")
         if not self._origins.permits(origin, request.headers.get("host", "")):
             raise BadRequest(
                 HTTPStatus.FORBIDDEN, f"origin {origin} is not allowed; the gateway's --allow-origin names it"
             )
-        since = request.headers.get("last-event-id") or request.argument("since")
-        if request.wants_upgrade:
-            agreed = handshake(request, self._context.limits.max_client_message_bytes)
-            return WebSocketSession(self._context, topic, since, agreed)
-        if request.accepts(CONTENT_TYPE):
-            # a page of another, allowed origin may read the answer only if we say so (CORS)
-            cors = {"Access-Control-Allow-Origin": origin, "Vary": "Origin"} if origin is not None else {}
-            return EventStreamSession(self._context, topic, since, cors)
-        return error_response(
-            HTTPStatus.NOT_ACCEPTABLE, f"ask for a WebSocket upgrade, or with Accept: {CONTENT_TYPE}"
-        )

@@ -24,16 +24,22 @@ logger = logging.getLogger(__name__)
 
 
 class Ending(Enum):
-    """Why a stream ends from our side: WebSocket close code and reason. All of them bid to come back."""
+    """Why a stream ends from our side: WebSocket close code and reason.
+
+    4000 to 4499 are ours and bid the client to come back, 4500 to 4999 tell it that this would not help.
+    """
 
     SLOW = (4008, "slow")
     NO_PONG = (4012, "no pong")
     TOO_CHATTY = (1008, "too many messages")
     RESTART = (1012, "service restart")
+    NOT_UTF8 = (1007, "text is not UTF-8")
+    BAD_COMMAND = (4501, "malformed command")
+    TOO_MANY_ERRORS = (4509, "too many errors")
 
     @property
     def code(self) -> int:
-        """The close code; 4000 to 4499 are ours and ask the browser to connect again."""
+        """The close code."""
         return self.value[0]
 
     @property
@@ -42,13 +48,14 @@ class Ending(Enum):
         return self.value[1]
 
 
-CLOSED, PROTOCOL_ERROR, GONE, ABORTED = "closed by the browser", "protocol error", "gone", "aborted"
+CLOSED, PROTOCOL_ERROR, GONE = "closed by the browser", "protocol error", "gone"
+ABORTED, ANSWERED = "aborted", "poll answered"
 """Why a stream ends otherwise."""
 
 _WRITE_BYTES = 65_536
 """What waits goes out in writes of about this size, however small its pieces."""
 
-REASONS = (*(ending.reason for ending in Ending), CLOSED, PROTOCOL_ERROR, GONE, ABORTED)
+REASONS = (*(ending.reason for ending in Ending), CLOSED, PROTOCOL_ERROR, GONE, ABORTED, ANSWERED)
 
 
 class Session(asyncio.Protocol, ABC):

@@ -11,16 +11,10 @@ import base64
 import json
 import random
 import re
-from collections.abc import Mapping
-from http import HTTPStatus
 
-from gateways.push.context import Context
+from gateways.push.answer import AnswerSession
 from gateways.push.frame import Frame, is_utf8
-from gateways.push.http import head
-from gateways.push.session import Ending, Session
 
-CONTENT_TYPE = "text/event-stream"
-_HEARTBEAT = b":\n\n"
 _RETRY_MS = (1000, 3000)
 
 BINARY_EVENT = "binary"
@@ -44,43 +38,18 @@ def event_block(frame: Frame) -> bytes:
     return first + b"".join([b"data: %s\n" % line for line in _LINE_END.split(frame.body)]) + b"\n"
 
 
-class EventStreamSession(Session):
+class EventStreamSession(AnswerSession):
     """One block a message; see `event_block`."""
 
-    __slots__ = ("_headers", "_heartbeat_at", "_since")
+    __slots__ = ()
 
     encoding = staticmethod(event_block)
     kind = "sse"
+    content_type = "text/event-stream"
+    heartbeat = b":\n\n"
 
-    def __init__(self, context: Context, topic: str, since: str | None, headers: Mapping[str, str]) -> None:
-        super().__init__(context, (topic,))
-        self._since = since
-        self._headers = headers
-        self._heartbeat_at = context.clock()
-
-    def data_received(self, data: bytes) -> None:
-        """A client has nothing to say after its request; it is read so that its end is seen."""
-
-    def _open(self) -> None:
-        headers = {
-            "Content-Type": CONTENT_TYPE,
-            "Cache-Control": "no-store",
-            "Connection": "close",
-            "X-Accel-Buffering": "no",  # nginx would hold messages back
-            **self._headers,
-        }
-        retry = b"retry: %d\n\n" % random.randint(*_RETRY_MS)
-        self._transport.write(head(HTTPStatus.OK, headers) + retry)
-        for topic in self.topics:
-            self._follow(topic, self._since)
+    def _begin(self) -> bytes:
+        return b"retry: %d\n\n" % random.randint(*_RETRY_MS)
 
     def _gap(self, topic: str, lost: int | None) -> bytes:
         return f"event: {GAP_EVENT}\ndata: {json.dumps({'lost': lost})}\n\n".encode()
-
-    def _keep_alive(self, now: float) -> None:
-        if now - self._heartbeat_at >= self._context.limits.heartbeat_interval:
-            self._heartbeat_at = now
-            self._transport.write(_HEARTBEAT)
-
-    def _say_farewell(self, ending: Ending) -> None:
-        self._transport.close()

@@ -119,6 +119,28 @@ async def test_nsqd_goes_and_comes_while_browsers_stay(start, producer, nsqd) ->
         assert await asyncio.wait_for(websocket.recv(), 10) == "after"
 
 
+async def test_what_a_browser_publishes_goes_through_nsqd(start) -> None:
+    gateway = await start(topics=("events", "other"), publish_topics=("events",))
+    url = f"ws://{gateway.address}/connect"
+    async with connect(url, proxy=None, subprotocols=["nsqgw.v1.json"]) as websocket:
+        commands = (
+            {"id": 1, "op": "subscribe", "channel": "events"},
+            {"id": 2, "op": "publish", "channel": "events", "data": "hello"},
+            {"id": 3, "op": "publish", "channel": "other", "data": "hello"},
+        )
+        for command in commands:
+            await websocket.send(json.dumps(command))
+        told = [json.loads(await asyncio.wait_for(websocket.recv(), 10)) for _ in range(5)]
+    assert [answer.get("ok") for answer in told if answer.get("id") in (1, 2)] == ["subscribe", "publish"]
+    assert [answer["error"]["code"] for answer in told if answer.get("id") == 3] == [103]
+    assert [answer["data"] for answer in told if answer.get("push") == "message"] == ["hello"]
+
+
+async def test_a_setting_for_a_topic_that_is_not_streamed_is_refused() -> None:
+    with pytest.raises(ConfigError, match="'other', which is not streamed"):
+        PushConfig(topics=("events",), nsqd_tcp_addresses=("h:1",), publish_topics=("other",))
+
+
 async def test_metrics_and_settings(start, producer, nsqd) -> None:
     gateway = await start(topics=("events", "other"))
     async with stream(gateway) as websocket:

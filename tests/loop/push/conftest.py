@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Any
 
 import pytest
 
@@ -81,10 +82,11 @@ async def serve() -> AsyncIterator[Serve]:
         limits: Limits = QUICK,
         allow_origins: tuple[str, ...] = (),
         policies: Mapping[str, Policy] | None = None,
+        **parts: Any,
     ) -> Served:
         clock = asyncio.get_running_loop().time
         hub = Hub(["events", "other"], clock)
-        context = Context(hub=hub, limits=limits, clock=clock, policies=policies or {})
+        context = Context(hub=hub, limits=limits, clock=clock, policies=policies or {}, **parts)
         hosts = AllowedHosts("test:0")
         routes = Routes(context, hosts, OriginPolicy(allow_origins), {"/": PAGE}, lambda: {"events": True})
         front = Front(context, routes)
