@@ -13,8 +13,8 @@ from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
-ENDING = (SystemExit, KeyboardInterrupt, GeneratorExit)
-"""What ends the program or the coroutine; all else that a handler raises is its failure."""
+ENDING = (SystemExit, KeyboardInterrupt)
+"""What ends the program; all else that a handler raises is its failure."""
 
 logger = logging.getLogger(__name__)
 
@@ -100,7 +100,13 @@ class WorkerPool(Generic[T]):
             self._waking += 1
             worker = self._loop.create_task(self._work())
             self._workers.add(worker)
-            worker.add_done_callback(self._workers.discard)
+            worker.add_done_callback(self._ended)
+
+    def _ended(self, worker: asyncio.Task[None]) -> None:
+        """A worker is no more, perhaps by a cancellation a handler left behind; its work is another's."""
+        self._workers.discard(worker)
+        if self._queue and not self.closing and not self._waking:
+            self._wake()
 
     async def _work(self) -> None:
         queue, handle, done, failed = self._queue, self._handle, self._done, self._failed
@@ -121,13 +127,27 @@ class WorkerPool(Generic[T]):
                     failed(item, error)
                 except ENDING:
                     raise
-                except BaseException as error:  # noqa: BLE001  # whatever a handler raises is its failure
+                except BaseException as error:  # whatever a handler raises is its failure
+                    if isinstance(error, GeneratorExit) and not self._running():
+                        raise  # no handler's: this coroutine is being closed
                     failed(item, error)
                 else:
                     done(item)
                 del item  # its body need not live until the next comes
             if self.closing:  # the item's handling has caught its cancellation
                 return
-            sleeper: asyncio.Future[None] = self._loop.create_future()
-            self._idle.append(sleeper)
+            await self._sleep()
+
+    async def _sleep(self) -> None:
+        """Until there may be work."""
+        sleeper: asyncio.Future[None] = self._loop.create_future()
+        self._idle.append(sleeper)
+        try:
             await sleeper
+        except asyncio.CancelledError:
+            if not sleeper.cancelled():  # woken, and cancelled in the same turn
+                self._waking -= 1
+            raise
+
+    def _running(self) -> bool:
+        return self.is_run_by(asyncio.current_task(self._loop))

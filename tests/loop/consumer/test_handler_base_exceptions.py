@@ -57,12 +57,12 @@ def failing(error: BaseException) -> dict[str, dict[str, Any]]:
 KINDS = list(failing(Abandon()))
 
 
+@pytest.mark.parametrize("error", [Abandon("past Exception"), GeneratorExit()], ids=["own", "generator"])
 @pytest.mark.parametrize("kind", KINDS)
 async def test_any_exception_gives_the_message_back_and_the_consumer_carries_on(
-    fake: ScriptedNsqd, kind: str
+    fake: ScriptedNsqd, kind: str, error: BaseException
 ) -> None:
     """Not only Exception: the message of one that nobody caught would wait for its time-out otherwise."""
-    error = Abandon("past Exception")
     async with Subject(
         **failing(error)[kind], nsqd_tcp_addresses=[fake.address], max_backoff_duration=0
     ) as consumer:

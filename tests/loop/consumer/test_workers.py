@@ -107,3 +107,34 @@ async def test_closing_ends_every_worker() -> None:
     assert work.running == 0
     assert asyncio.all_tasks() <= before
     assert work.done == []
+
+
+async def test_a_worker_cancelled_in_the_turn_it_was_woken_leaves_nothing_undone() -> None:
+    """As by a timer that a handler has left behind: the item it was woken for is another worker's."""
+    workers: list[asyncio.Task[None] | None] = []
+    handled: list[int] = []
+
+    async def handle(item: int) -> None:
+        workers.append(asyncio.current_task())
+        handled.append(item)
+
+    pool = pool_of(handle, 1)
+    pool.put_all([1])
+    await eventually_async(lambda: handled == [1])
+    await asyncio.sleep(0)
+    pool.put_all([2])
+    assert workers[0] is not None
+    workers[0].cancel()
+    await eventually_async(lambda: handled == [1, 2])
+    await pool.close()
+
+
+async def test_a_worker_that_is_closed_unfinished_fails_nothing() -> None:
+    """What the end of the program throws into a coroutine is not what its handler raised."""
+    pool = pool_of(Work(), 1)
+    pool.put_all([1])
+    working = pool._work()
+    pool._waking = 1
+    working.send(None)
+    working.close()
+    await pool.close()
