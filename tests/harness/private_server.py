@@ -202,7 +202,12 @@ _RSYSLOG_TLS = ' streamDriver.name="ossl" streamDriver.mode="1" streamDriver.aut
 
 
 class RsyslogServer(PrivateServer):
-    """Writes what it reads to files at once: it has no queue that a crash would empty."""
+    """Writes what it reads to files at once: it has no queue that a crash would empty.
+
+    Killed between reading and writing it would lose what no sender can know of: it is ended in order.
+    """
+
+    crash_signal = signal.SIGTERM
 
     def __init__(self, ca: str = "", certificate: str = "", key: str = "") -> None:
         self._program = require_program("rsyslogd", "rsyslog")

@@ -71,7 +71,6 @@ def test_killed_in_turn_every_event_arrives(name: str, tmp_path: Path) -> None:
         closing(RealNsqd(msg_timeout=1.0)) as nsqd,
     ):
         nsqd.start()
-        publish(nsqd, range(COUNT))
         config = write_config(tmp_path / "ship.toml", nsqd, store.config)
         _kill_in_turn(store, nsqd, lambda: Nsqgw(tmp_path, "ship", f"-config={config}"))
         counts = Counter(store.events)
@@ -85,18 +84,23 @@ def test_killed_in_turn_every_event_arrives(name: str, tmp_path: Path) -> None:
 
 
 def _kill_in_turn(store: Store, nsqd: RealNsqd, start: Callable[[], Nsqgw]) -> None:
-    """The store, the gateway and nsqd, each after some events came through; until all have."""
+    """The store, the gateway and nsqd, each after some events came through and with more to come."""
+    third = COUNT // 3
+    publish(nsqd, range(third))
     with start() as gateway:
         _some_more(store, 0)
+        before = len(store.events)
         store.kill()
+        publish(nsqd, range(third, 2 * third))
         gateway.wait_for("trying again")
         store.start()
-        _some_more(store, len(store.events))
+        _some_more(store, before)
         gateway.send(signal.SIGKILL)
         gateway.wait()
-    assert len(store.events) < COUNT
+    publish(nsqd, range(2 * third, COUNT))
+    before = len(store.events)
     with start() as gateway:
-        _some_more(store, len(store.events))
+        _some_more(store, before)
         nsqd.terminate()  # killed, the original loses what is in flight
         nsqd.start()
         eventually(lambda: unfinished(nsqd) == 0, timeout=60.0 + COUNT / 200)
