@@ -94,7 +94,9 @@ class ShipCommand(GoCommand):
 @_setting("--batch-max-messages", click.INT, "Send a batch when it has so many messages,")
 @_setting("--batch-max-bytes", SIZE, "or so many bytes,")
 @_setting("--batch-max-age", DURATION, "or when its first message is so old.")
-@_setting("--concurrency", click.INT, "Batches on their way at once.")
+@_setting("--concurrency", click.INT, "Batches on their way at once, in the beginning.")
+@_setting("--max-concurrency", click.INT, "Most that this adapts to; 0 leaves it as it is.")
+@_setting("--dedup", click.INT, "Events remembered as confirmed, so as not to be sent twice; 0 is none.")
 @_setting("--max-bytes-held", SIZE, "Take no more messages while so many bytes are in hand.")
 @_setting(
     "--retry-budget", DURATION, "Hold messages so long for a sink that fails; then nsqd gets them back."
