@@ -259,7 +259,7 @@ class NsqStore:
             topics = json.load(answer)["topics"]
         return sum(
             topic["depth"] + sum(each["depth"] + each["in_flight_count"] for each in topic["channels"])
-            for topic in topics
+            for topic in topics or ()  # null where there is none
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 
 import pytest
 
@@ -12,6 +13,7 @@ from gateways.pipeline.retry import RetryPolicy
 from gateways.pipeline.sink import CONFIRMED, SinkGone
 from gateways.ship.sinks.stdout import StdoutSink
 from harness.pipeline import RecordingOrigin, WatchedDelivery, make_batch
+from harness.polling import eventually_async
 
 
 async def test_a_closed_pipe_is_the_end() -> None:
@@ -35,8 +37,7 @@ async def test_a_slow_reader_is_waited_for_and_does_not_block_the_loop(blocking:
     sending = asyncio.create_task(sink.send(make_batch(events)))
     received = bytearray()
     while len(received) < sum(map(len, events)) + len(events):
-        await asyncio.sleep(0)
-        received += os.read(reader, 65536)
+        received += await asyncio.to_thread(os.read, reader, 65536)
     assert await asyncio.wait_for(sending, 10) is CONFIRMED
     assert received.split(b"\n")[:-1] == events
     await sink.close()
@@ -49,18 +50,20 @@ async def test_while_the_reader_stands_still_nothing_piles_up_that_is_written_la
     sink = StdoutSink(writer)
     await sink.open()
     origin = RecordingOrigin()
-    policy = RetryPolicy(initial=0.001, cap=0.002, budget=0.2)
+    policy = RetryPolicy(initial=0.001, cap=0.002, budget=1.0)
     delivery = WatchedDelivery(sink, policy, DeliveryLimits(3, 3, send_timeout=0.02))
     bodies = [b"%d" % number * 200_000 for number in range(6)]  # each of them more than a pipe holds
     for body in bodies:
         delivery.submit(make_batch([body], origin, born=asyncio.get_running_loop().time()))
-    await asyncio.wait_for(delivery.wait_empty(), 10)
+        await eventually_async(
+            lambda: select.select([reader], [], [], 0)[0], what="the first write has begun"
+        )
+    await asyncio.wait_for(delivery.wait_empty(), 30)
     assert sorted(body for body, _ in origin.requeued) == bodies
     last = asyncio.create_task(sink.send(make_batch([b"the end"])))
     received = bytearray()
     while not received.endswith(b"the end\n"):
-        await asyncio.sleep(0)
-        received += os.read(reader, 65536)
+        received += await asyncio.to_thread(os.read, reader, 65536)
     assert await last is CONFIRMED
     assert received.split(b"\n") == [bodies[0], b"the end", b""]  # the write under way could not be stopped
     await delivery.close()
