@@ -1,7 +1,8 @@
 """The log gateway as people run it: several pipelines, each a ShipService, and their configuration renewed.
 
 A reload stops the pipelines that changed (what they hold is delivered or given back), starts what takes
-their place, and leaves the others alone. When that fails, the old configuration is put back.
+their place, and leaves the others alone. When that fails, the old configuration is put back; when that fails,
+too, the service ends: whoever watches it starts it anew, and nothing looks alive that is not.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from gateways.ship.service import ShipService
 from gateways.ship.settings import ShipSettings
 from gateways.ship.status import Running
 from gateways.ship.tap import Taps
-from nsqgw.errors import NSQError
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
@@ -39,6 +39,7 @@ class ShipGateway:
         self.reloads = {"done": 0, "failed": 0}
         self._load = load
         self._refused = False  # what the last reload read
+        self._broken: Exception | None = None  # why the old configuration could not be put back
         self.taps = Taps(self._watch)
         self._running: dict[str, tuple[ShipSettings, ShipService]] = {}
         self._changed = asyncio.Event()
@@ -54,8 +55,8 @@ class ShipGateway:
         await asyncio.gather(*(self._start(settings) for settings in self.config.pipelines))
 
     async def wait_closed(self) -> None:
-        """Until a pipeline cannot go on; raises why (SinkGone)."""
-        while True:
+        """Until a pipeline cannot go on, or a reload left none to go on; raises why."""
+        while self._broken is None:
             self._changed.clear()
             started = [service for _, service in self.pipelines if service.pipeline is not None]
             ends = [asyncio.create_task(service.wait_closed()) for service in started]
@@ -70,6 +71,7 @@ class ShipGateway:
                 task.result()
             if changed not in done:
                 return
+        raise self._broken
 
     async def stop(self) -> None:
         """Stop all pipelines, side by side: each has the whole drain for itself."""
@@ -152,13 +154,23 @@ class ShipGateway:
         before, config = self.config, await asyncio.to_thread(self._load)
         try:
             await self._apply(config)
-        except NSQError as error:
+        except Exception as error:
             logger.warning("going back to the old configuration: %s", error)
-            await self._apply(before)
+            await self._put_back(before)
             raise
         self.config = config
         if config.service != before.service:
             logger.warning("what changed in [service] takes effect at the next start")
+
+    async def _put_back(self, config: ShipConfig) -> None:
+        """Make what ran before the reload run again, or have the service end."""
+        try:
+            await self._apply(config)
+        except Exception as error:
+            logger.error("the old configuration does not start any more, either: %s", error)
+            self._broken = error
+            self._changed.set()
+            raise
 
     async def _apply(self, config: ShipConfig) -> None:
         """Make what runs equal to `config`: first make room, then start."""

@@ -22,7 +22,8 @@ from harness.certificates import make_certificates
 from harness.command import Nsqgw
 from harness.embedded import EmbeddedNsqd
 from harness.polling import eventually, eventually_async
-from nsqgw.errors import ConfigError
+from nsqgw.deadline import within
+from nsqgw.errors import ConfigError, NotConnected
 from nsqgw.service.lifecycle import ReloadingService, ServiceWithPages
 
 CONFIG = """\
@@ -153,6 +154,22 @@ async def test_a_sink_that_cannot_be_opened_brings_the_old_configuration_back(
     await eventually_async(lambda: len(lines(tmp_path / "app.log")) == 10)
     await eventually_async(lambda: len(lines(tmp_path / "audit.log")) == 10)
     assert gateway.ready() is None
+    await gateway.stop()
+
+
+async def test_when_neither_configuration_starts_the_service_ends(
+    nsqd: EmbeddedNsqd, file: Path, tmp_path: Path
+) -> None:
+    edit(file, "[service]", '[service]\nconnect_timeout = "0.2s"')
+    gateway = ShipGateway(load_config(file), lambda: load_config(file))
+    await gateway.start()
+    over = asyncio.create_task(gateway.wait_closed())
+    edit(file, "app.log", "second.log")
+    nsqd.stop()
+    with pytest.raises(NotConnected):
+        await gateway.reload()
+    with pytest.raises(NotConnected):
+        await within(5, over)
     await gateway.stop()
 
 
