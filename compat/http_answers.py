@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import enum
+import html
 import json
+import string
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
 TEXT = "text/plain; charset=utf-8"
 JSON = "application/json; charset=utf-8"
+_HTML = "text/html; charset=utf-8"
 
 _HTML_ESCAPES = {ord(char): f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"}
 
@@ -55,6 +59,15 @@ def error(
     if style is Style.LEGACY:
         return Answer(500, _wrapped(500, code, None), JSON, headers or {})
     return Answer(status, encode_json({"message": code}), JSON, headers or {}, is_v1=True)
+
+
+def redirect(method: str, location: str) -> Answer:
+    """Another path is meant, `location` being text of latin-1; GET has a link in its answer, for people."""
+    headers = {"Location": quote(location, safe=string.punctuation + " ", encoding="latin-1")}
+    if method != "GET":
+        return Answer(307, headers=headers)
+    link = html.escape(headers["Location"]).replace("&#x27;", "&#39;").replace("&quot;", "&#34;")
+    return Answer(301, f'<a href="{link}">Moved Permanently</a>.\n\n'.encode(), _HTML, headers)
 
 
 def encode_json(value: object) -> bytes:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from http.client import responses
 from posixpath import normpath
-from urllib.parse import quote, unquote_to_bytes
+from urllib.parse import unquote_to_bytes
 
 from tornado.http1connection import HTTP1Connection
 from tornado.httputil import (
@@ -33,7 +33,7 @@ from tornado.iostream import IOStream, StreamClosedError
 
 from compat.accepting import Acceptor
 from compat.go_durations import format_duration
-from compat.http_answers import JSON, Answer, Style, error, success
+from compat.http_answers import JSON, Answer, Style, error, redirect, success
 from compat.http_first_line import FirstLineServer
 from nsqgw.service.settings import Address
 
@@ -187,8 +187,10 @@ class Api(HTTPServerConnectionDelegate):
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def find(self, method: str, path: str) -> tuple[Route, str] | Answer:
+    def find(self, method: str, path: str, query: str = "") -> tuple[Route, str] | Answer:
         """The route and the text for its `*`, or the answer when there is none (nsqd-http 1.2)."""
+        if (method, path) == ("OPTIONS", "*"):
+            return Answer(200)  # Go's server answers that itself
         if self._closed is not None:
             return Answer(403, self._closed(), JSON, is_v1=True)
         methods, segment = self._match(path)
@@ -202,7 +204,7 @@ class Api(HTTPServerConnectionDelegate):
             return error(405, "METHOD_NOT_ALLOWED", headers=allowed)
         real_path = self._real_paths.get(normpath("/" + path.lstrip("/")).lower())
         if real_path is not None and method in self._routes[real_path]:
-            return Answer(301 if method == "GET" else 307, headers={"Location": real_path})
+            return redirect(method, real_path + ("?" + query if query else ""))
         return error(404, "NOT_FOUND")
 
     def _match(self, path: str) -> tuple[dict[str, Route], str]:
@@ -232,7 +234,7 @@ class _Exchange(HTTPMessageDelegate):
     ) -> Awaitable[None] | None:
         assert isinstance(start_line, RequestStartLine)
         path, _, query = start_line.path.partition("?")
-        self._found = self._api.find(start_line.method, path)
+        self._found = self._api.find(start_line.method, path, query)
         segment = "" if isinstance(self._found, Answer) else self._found[1]
         self._call = Call(start_line.method, path, query, headers, segment=segment)
         self._keep, self._take = self._body_limits()
@@ -318,8 +320,6 @@ class _Exchange(HTTPMessageDelegate):
             headers["Content-Type"] = answer.content_type
         if answer.is_v1:
             headers["X-NSQ-Content-Type"] = "nsq; version=1.0"
-        if "Location" in headers and self._call.query_string:
-            headers["Location"] += "?" + quote(self._call.query_string, safe="=&%+;:@/?!$'()*,~-._")
         status_line = ResponseStartLine("HTTP/1.1", answer.status, responses[answer.status])
         chunk = answer.body if self._call.method != "HEAD" else None
         try:

@@ -24,7 +24,7 @@ from compat.version import NSQ_VERSION, version_line
 from nsqgw.errors import ServerError
 from nsqgw.protocol.command_bodies import BatchBody
 from nsqgw.protocol.commands import Mpub
-from nsqgw.protocol.limits import milliseconds
+from nsqgw.protocol.limits import milliseconds, wrapped_milliseconds
 from nsqgw.protocol.names import is_valid_name
 from nsqgw.service.listen import bound_address, listen
 
@@ -49,6 +49,7 @@ LEGACY = Legacy(
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 _SIGNED = re.compile(r"[+-]?[0-9]{1,1000}", re.ASCII)
 """With more digits than Python takes for a number it is none, as beyond 64 bits for the original."""
+_INT64 = range(-(2**63), 2**63)
 
 
 class HttpPort:
@@ -155,12 +156,17 @@ class HttpPort:
         topic = self._nsqd.topic(_topic_name(call))
         deferral = 0.0
         if "defer" in call.query:
-            asked = call.query["defer"]
-            longest = milliseconds(self._nsqd.limits.max_req_timeout)
-            if not _SIGNED.fullmatch(asked) or not 0 <= int(asked) <= longest:
-                raise ApiError(400, "INVALID_DEFER")
-            deferral = int(asked) / 1000
+            deferral = self._deferral(call.query["defer"])
         return await self._publish(topic, (call.body,), deferral)
+
+    def _deferral(self, asked: str) -> float:
+        longest = milliseconds(self._nsqd.limits.max_req_timeout)
+        if not _SIGNED.fullmatch(asked) or int(asked) not in _INT64:
+            raise ApiError(400, "INVALID_DEFER")
+        delay_ms = wrapped_milliseconds(int(asked))
+        if not 0 <= delay_ms <= longest:
+            raise ApiError(400, "INVALID_DEFER")
+        return delay_ms / 1000
 
     async def _mpub(self, call: Call) -> str:
         topic = self._nsqd.topic(_topic_name(call))
@@ -265,6 +271,8 @@ class HttpPort:
             addresses = json.loads(body)
         except (ValueError, RecursionError) as error:
             raise ApiError(400, "INVALID_VALUE") from error
+        if addresses is None:
+            addresses = []
         if not isinstance(addresses, list) or not all(isinstance(each, str) for each in addresses):
             raise ApiError(400, "INVALID_VALUE")
         self._nsqd.set_lookupd_tcp_addresses(tuple(addresses))

@@ -12,7 +12,7 @@ from nsqgw.errors import BadChannel, BadTopic, Invalid
 from nsqgw.protocol.command_bodies import BatchBody, SizedBody, document_body, message_body
 from nsqgw.protocol.commands import Auth, Cls, Command, Dpub, Fins, Identify, Nop, Pubs, Rdy, Req, Sub, Touch
 from nsqgw.protocol.frames import MESSAGE_ID_LENGTH
-from nsqgw.protocol.limits import ServerLimits, milliseconds
+from nsqgw.protocol.limits import ServerLimits, milliseconds, wrapped_milliseconds
 from nsqgw.protocol.names import is_valid_name
 from nsqgw.protocol.session import ClientState, Session
 
@@ -77,10 +77,11 @@ def _fin(params: Params, limits: ServerLimits) -> Command:
 
 def _req(params: Params, limits: ServerLimits) -> Command:
     message_id = _message_id("REQ", params, 2)
-    delay_ms = _number(params[1])
-    if delay_ms is None:
+    number = _number(params[1])
+    if number is None:
         raise Invalid(f"REQ could not parse timeout {_text(params[1])}")
-    return Req(message_id, min(delay_ms, milliseconds(limits.max_req_timeout)))
+    longest = milliseconds(limits.max_req_timeout)
+    return Req(message_id, max(0, min(wrapped_milliseconds(number), longest)))
 
 
 def _touch(params: Params, limits: ServerLimits) -> Command:
@@ -106,12 +107,13 @@ def _dpub(params: Params, limits: ServerLimits) -> Body:
     if len(params) < 2:
         raise Invalid("DPUB insufficient number of parameters")
     topic = _topic("DPUB", params[0])
-    delay_ms = _number(params[1])
-    if delay_ms is None:
+    number = _number(params[1])
+    if number is None:
         raise Invalid(f"DPUB could not parse timeout {_text(params[1])}")
     longest = milliseconds(limits.max_req_timeout)
-    if delay_ms > longest:
-        raise Invalid(f"DPUB timeout {delay_ms} out of range 0-{longest}")
+    delay_ms = wrapped_milliseconds(number)
+    if not 0 <= delay_ms <= longest:
+        raise Invalid(f"DPUB timeout {number} out of range 0-{longest}")
     return message_body("DPUB", limits, lambda body: Dpub(topic, delay_ms, body))
 
 

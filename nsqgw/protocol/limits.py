@@ -38,3 +38,8 @@ class ServerLimits:
 def milliseconds(seconds: float) -> int:
     """Seconds as the whole milliseconds of the wire."""
     return round(seconds * 1000)
+
+
+def wrapped_milliseconds(number: int) -> int:
+    """What nsqd makes of so many milliseconds: it counts nanoseconds in 64 bits, which wrap."""
+    return ((number * 1_000_000 + 2**63) % 2**64 - 2**63) // 1_000_000

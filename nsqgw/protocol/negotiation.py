@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -20,6 +21,8 @@ _DEFAULT = 0
 _OLDER_NAMES = {"short_id": "client_id", "long_id": "hostname"}
 """What clients of before 1.0 call themselves by."""
 _INT64 = range(-(2**63), 2**63)
+_INT32 = range(-(2**31), 2**31)
+_LONGEST_INTEGER = len(str(-(2**63)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +132,9 @@ class _Document:
     @staticmethod
     def _decoded(document: bytes) -> Mapping[str, object]:
         try:
-            decoded = json.loads(document.decode("utf-8", "replace"), parse_constant=_refuse)
+            decoded = json.loads(
+                document.decode("utf-8", "replace"), parse_int=_integer, parse_constant=_refuse
+            )
         except (ValueError, RecursionError) as error:
             raise _undecodable() from error
         if decoded is None:
@@ -149,9 +154,14 @@ class _Document:
                 raise _undecodable()
             self.flags[key] = value
         elif key in self.integers:
-            if type(value) is not int or value not in _INT64:
+            if type(value) is not int or value not in (_INT32 if key == "sample_rate" else _INT64):
                 raise _undecodable()
             self.integers[key] = value
+
+
+def _integer(text: str) -> int | float:
+    """No number here is that long, but keys that are not known may have any, and Python limits the digits."""
+    return int(text) if len(text) <= _LONGEST_INTEGER else math.inf
 
 
 def _refuse(constant: str) -> object:

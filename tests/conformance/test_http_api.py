@@ -209,6 +209,29 @@ def test_c_http_9_allowed_methods_are_named(broker: Daemon) -> None:
     assert "POST" in options.headers["allow"]
 
 
+def test_options_of_the_server_itself(broker: Daemon) -> None:
+    options = call(broker.http_address, "OPTIONS", "*")
+    assert (options.status, options.body) == (200, b"")
+
+
+def test_a_redirect_has_a_link(broker: Daemon) -> None:
+    moved = call(broker.http_address, "GET", "/ping/?a=<b>&x='%C3%BC")
+    assert (moved.status, moved.headers["location"]) == (301, "/ping?a=<b>&x='%C3%BC")
+    assert moved.headers["content-type"] == "text/html; charset=utf-8"
+    assert moved.body == b'<a href="/ping?a=&lt;b&gt;&amp;x=&#39;%C3%BC">Moved Permanently</a>.\n\n'
+    posted = call(broker.http_address, "POST", "/topic/create/?topic=t")
+    assert (posted.status, posted.headers["location"], posted.body) == (307, "/topic/create?topic=t", b"")
+
+
+def test_no_lookupds_by_null(broker: Daemon) -> None:
+    assert call(broker.http_address, "PUT", "/config/nsqlookupd_tcp_addresses", b"null").status == 200
+
+
+@pytest.mark.parametrize(("delay", "status"), [(2**63 - 1, 400), (-(2**63), 200), (2**63, 400)])
+def test_a_defer_in_nanoseconds_wraps(broker: Daemon, topic: str, delay: int, status: int) -> None:
+    assert post(broker.http_address, f"/pub?topic={topic}&defer={delay}", b"x").status == status
+
+
 def test_c_http_11_delete_closes_the_consumers(broker: Daemon, wire: Wire, topic: str) -> None:
     wire.subscribe(topic, "ch")
     assert post(broker.http_address, f"/topic/delete?topic={topic}").status == 200

@@ -126,6 +126,13 @@ def test_c_tcp_28_requeue_delay_is_clamped(start_nsqd: Callable[..., Daemon]) ->
         assert wire.message().attempts == 2
 
 
+def test_a_requeue_delay_in_nanoseconds_wraps(wire: Wire, topic: str) -> None:
+    publish(wire, topic, b"x")
+    wire.subscribe(topic, "ch", rdy=1)
+    wire.send(b"REQ %s %d\n" % (wire.message().id, 2**63 - 1))
+    assert wire.message().attempts == 2
+
+
 def test_requeue_of_a_deferred_message_fails(wire: Wire, old_topic: str) -> None:
     publish(wire, old_topic, b"x")
     wire.subscribe(old_topic, "ch", rdy=1)

@@ -90,6 +90,12 @@ ROWS = [
         "E_BAD_BODY IDENTIFY sample rate (-1) is invalid",
     ),
     Row(
+        "sample_rate_beyond_32_bits",
+        "init",
+        identify(sample_rate=2**31),
+        "E_BAD_BODY IDENTIFY failed to decode JSON body",
+    ),
+    Row(
         "c_tcp_16_msg_timeout_low",
         "init",
         identify(msg_timeout=999),

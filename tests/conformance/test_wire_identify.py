@@ -153,3 +153,8 @@ def test_pipelined_identify_body_and_next_command(wire: Wire, topic: str) -> Non
     """Without an upgrade nothing is lost when commands follow IDENTIFY in the same packet."""
     wire.send(b"IDENTIFY\n" + sized(b"{}") + f"PUB {topic}\n".encode() + sized(b"x"))
     assert [wire.frame().data for _ in range(2)] == [b"OK", b"OK"]
+
+
+def test_unknown_keys_may_have_any_number(wire: Wire) -> None:
+    document = b'{"unknown":%s}' % (b"1" * 5000)
+    assert wire.ask(b"IDENTIFY", document).data == b"OK"

@@ -49,6 +49,12 @@ def test_c_tcp_35_dpub_0_delivers_at_once(wire: Wire, topic: str) -> None:
     assert (message.body, message.attempts) == (b"now", 1)
 
 
+def test_a_dpub_delay_in_nanoseconds_wraps(wire: Wire, topic: str) -> None:
+    wire.ok(b"DPUB %s %d" % (topic.encode(), 2**63), b"now")
+    wire.subscribe(topic, "ch", rdy=1)
+    assert wire.message().body == b"now"
+
+
 def test_c_tcp_36_dpub_defers_on_each_channel(
     broker: Daemon, connect: Callable[..., Wire], old_topic: str
 ) -> None:
