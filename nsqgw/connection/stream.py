@@ -20,16 +20,12 @@ async def open_socket(address: str, timeout: float) -> socket.socket:
     where = parse_address(address)
     try:
         return await dial(where, timeout)
-    except asyncio.TimeoutError as error:
-        raise ConnectionFailed(f"{address}: no connection within {timeout:g} s") from error
-    except (OSError, ValueError) as error:  # a ValueError for a name that no resolver takes, such as a..b
-        raise ConnectionFailed(f"{address}: {_cause(error)}") from error
+    except (asyncio.TimeoutError, OSError, ValueError) as error:
+        # A ValueError for a name that no resolver takes, such as a..b; without words only our own deadline.
+        cause = getattr(error, "strerror", None) or str(error) or f"no connection within {timeout:g} s"
+        raise ConnectionFailed(f"{address}: {cause}") from error
 
 
 async def open_stream(address: str, timeout: float) -> IOStream:
     """The same as a stream."""
     return IOStream(await open_socket(address, timeout))
-
-
-def _cause(error: BaseException) -> str:
-    return str(getattr(error, "strerror", None) or error)

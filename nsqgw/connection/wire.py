@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable
+from typing import cast
 
 from nsqgw.connection.stream import open_socket
 from nsqgw.connection.tunnel import TlsTunnel
@@ -138,9 +139,8 @@ class Wire(asyncio.BufferedProtocol):
     # -- for asyncio
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        transport.set_write_buffer_limits(0)  # `wait_written` means all of it
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # which uvloop's is not by class
+        self._transport.set_write_buffer_limits(0)  # `wait_written` means all of it
         self.pause()
 
     def get_buffer(self, sizehint: int) -> memoryview:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import socket
 import threading
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 
 from harness.polling import eventually_async
-from nsqgw.connection.stream import open_stream
+from nsqgw.connection.stream import open_socket, open_stream
 from nsqgw.errors import ConnectionFailed
 
 
@@ -63,3 +64,14 @@ async def test_a_look_up_that_hangs_ends_at_the_deadline_whatever_the_wall_clock
     with pytest.raises(ConnectionFailed, match=r"nsqd.example:4150: no connection within 0\.3 s"):
         await asyncio.wait_for(opening, 10)
     resolver.answer.set()  # the loop waits for its threads when it ends
+
+
+async def test_the_system_giving_up_is_not_our_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both are a TimeoutError from Python 3.11 on."""
+
+    async def time_out(own: object, address: object) -> None:
+        raise OSError(errno.ETIMEDOUT, "connect call failed")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "sock_connect", time_out)
+    with pytest.raises(ConnectionFailed, match="Connection timed out"):
+        await open_socket("127.0.0.1:4150", 300.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -195,3 +196,20 @@ async def test_what_came_before_the_end_is_handed_over(pair: tuple[Wire, Peer]) 
     taken: list[bytes] = []
     wire.pump(taken.append, lambda: taken.append(b"lost"))
     assert taken == [b"held", b"lost"]
+
+
+async def test_a_transport_need_not_be_one_by_class(pair: tuple[Wire, Peer]) -> None:
+    """uvloop's are none."""
+
+    class Foreign:
+        def __init__(self, own: asyncio.Transport) -> None:
+            self._own = own
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._own, name)
+
+    wire, peer = pair
+    other = Wire()
+    other.connection_made(Foreign(wire._transport))  # type: ignore[arg-type]
+    other.write(b"through it")
+    await eventually_async(lambda: peer.received == b"through it", what="what was written")
