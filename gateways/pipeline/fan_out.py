@@ -118,11 +118,13 @@ class FanOut:
 
     def _offer(self, branch: Branch, ends: BestEffort, max_bytes: int, pairs: Sequence[Pair]) -> None:
         """To a sink that nothing waits for."""
+        if not pairs:
+            return
         if branch.name in self._lost:
             ends.drop(len(pairs), "failed")
         elif branch.held_bytes >= max_bytes:
             ends.drop(len(pairs), "full")
-        elif pairs:
+        else:
             branch.add([message for message, _ in pairs], [view for _, view in pairs])
 
     def _lose(self, name: str) -> Callable[[Exception], None]:

@@ -102,27 +102,13 @@ class Pipeline:
         self._loop = asyncio.get_running_loop()
         self.counters = Counters()
         self._answers = Answers(self.counters, required, limits.dedup)
-        self._burial = (
-            Burial(dead_letters, self._answers, self.counters, retry, limits.send_timeout)
-            if dead_letters is not None
-            else None
-        )
-        self._sifting = (
-            Sifting(transforms, self._answers, self.counters, self._burial)
-            if transforms is not None
-            else None
-        )
-        self._fan_out = FanOut(
-            routes,
-            self._answers,
-            self.counters,
-            self._burial,
-            batch=limits.batch,
-            delivery=limits.delivery(),
-            retry=retry,
-            on_change=self._after_change,
-            on_gone=self._fail,
-        )
+        self._burial: Burial | None = None
+        if dead_letters is not None:
+            self._burial = Burial(dead_letters, self._answers, self.counters, retry, limits.send_timeout)
+        self._sifting: Sifting | None = None
+        if transforms is not None:
+            self._sifting = Sifting(transforms, self._answers, self.counters, self._burial)
+        self._fan_out = self._branch_out(routes, retry)
         self._intake = Intake(limits.max_in_flight, limits.max_bytes_held, len(sources))
         self._in_flight = limits.max_in_flight  # what the consumers were told last
         self._intakes: list[asyncio.Task[None]] = []
@@ -132,6 +118,19 @@ class Pipeline:
         self._draining = False
         self.watch: Callable[[Sequence[Message]], None] | None = None
         """Shown all messages that come in, while somebody watches; not to keep or answer them."""
+
+    def _branch_out(self, routes: Sequence[Route], retry: RetryPolicy) -> FanOut:
+        return FanOut(
+            routes,
+            self._answers,
+            self.counters,
+            self._burial,
+            batch=self._limits.batch,
+            delivery=self._limits.delivery(),
+            retry=retry,
+            on_change=self._after_change,
+            on_gone=self._fail,
+        )
 
     # -- what may be known
 

@@ -55,9 +55,9 @@ async def test_a_message_is_finished_when_the_last_required_sink_has_it(
     quick, slow = ScriptedSink(), ScriptedSink(confirming(may_confirm))
     pipeline = start(Route(quick, "quick"), Route(slow, "slow"))
     source.deliver(b"a", b"b")
-    await eventually_async(lambda: quick.delivered and slow.under_way)
+    await eventually_async(lambda: slow.under_way and pipeline.held_messages == 2)
+    assert quick.delivered == [b"a", b"b"]
     assert source.origin.finished == []
-    assert pipeline.held_messages == 2
     may_confirm.set()
     await eventually_async(lambda: source.origin.finished == [b"a", b"b"])
     assert pipeline.counters.finished[STREAM] == 2
@@ -143,6 +143,19 @@ async def test_a_best_effort_sink_that_refuses_or_is_gone_is_counted(
     await eventually_async(lambda: pipeline.branches[2].counters.dropped["failed"] == 1)
     await pipeline.drain(3600.0)
     assert pipeline.branches[2].counters.dropped["drain"] == 1
+
+
+async def test_what_is_not_routed_to_a_lost_sink_is_not_told_as_dropped(
+    start: Start, source: FakeSource, caplog: pytest.LogCaptureFixture
+) -> None:
+    well, gone = ScriptedSink(), ScriptedSink(SinkGone("stdout was closed"))
+    start(Route(well, "one"), Route(gone, "extra", required=False), transforms=Router())
+    source.deliver(b"extra")
+    await eventually_async(lambda: gone.tried)
+    for _ in range(3):
+        source.deliver(b"one")
+    await eventually_async(lambda: len(well.delivered) == 3)
+    assert "events are dropped" not in caplog.text
 
 
 def test_at_least_one_sink_must_be_required(source: FakeSource) -> None:
