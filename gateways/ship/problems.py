@@ -15,7 +15,9 @@ from gateways.ship.toml_lines import Path
 from nsqgw.errors import ConfigError
 from nsqgw.service.settings import MASK, mask_url
 
-_SECRET_KEY = re.compile(r"secret|token|password|api_key|auth|authorization|headers?", re.IGNORECASE)
+_SECRET_KEY = re.compile(
+    r"secret|token|passw|passphrase|api_?key|access_?key|credential|dsn|auth|headers?", re.IGNORECASE
+)
 _MAX_SHOWN = 80
 
 _WORDS = {

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, SecretStr
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer, SecretStr
 
 from nsqgw.lookup.client import lookup_address
 from nsqgw.service.secret_text import read_secret
@@ -46,5 +46,9 @@ Secret = Annotated[SecretStr, _of_text(read_secret)]
 NsqdAddress = Annotated[str, _checked(parse_address)]
 """`host:port` of an nsqd's TCP port."""
 
-LookupdAddress = Annotated[str, _checked(lookup_address)]
-"""`host:port` of an nsqlookupd's HTTP port, or a URL."""
+LookupdAddress = Annotated[
+    str,
+    _checked(lookup_address),
+    PlainSerializer(lambda text: str(lookup_address(text)), when_used="json"),
+]
+"""`host:port` of an nsqlookupd's HTTP port, or a URL; its user and password are not shown."""

@@ -67,6 +67,9 @@ class ThreadSink(abc.ABC):
             if self._waiting.pop(batch, None) is not None:
                 del self._outcomes[batch]
             raise
+        except Exception:
+            self._outcomes.pop(batch, None)  # the next try writes anew
+            raise
         self._outcomes.pop(batch, None)
         return result
 

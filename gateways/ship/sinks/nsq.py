@@ -32,6 +32,7 @@ from nsqgw.errors import (
     NSQError,
     Unauthorized,
 )
+from nsqgw.lookup.client import lookup_address
 from nsqgw.message import Message
 from nsqgw.protocol.names import check_topic
 
@@ -126,8 +127,8 @@ class NsqSink:
 
     def describe(self) -> str:
         settings = self._settings
-        where = (*settings.nsqd_tcp_addresses, *settings.lookupd_http_addresses)
-        return f"nsq topic {settings.topic} at {', '.join(where)}"
+        lookupds = [str(lookup_address(address)) for address in settings.lookupd_http_addresses]
+        return f"nsq topic {settings.topic} at {', '.join((*settings.nsqd_tcp_addresses, *lookupds))}"
 
     async def _publish(
         self, topic: str, batch: Batch, indexes: list[int], failures: dict[int, Failure]

@@ -7,6 +7,7 @@ on its disk is the server's `appendfsync`, and `wait_replicas` asks for copies.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
 _SCHEMES = ("redis://", "rediss://", "unix://")
+_HOST = re.compile("[/?#]")  # what ends it
 _BLOCKED = ("WRONGTYPE", "NOAUTH", "WRONGPASS", "NOPERM", "MOVED", "ASK", "CROSSSLOT")
 _REFUSED = ("HELLO must be called", "invalid username-password", "Authentication required")  # words of logins
 
@@ -84,7 +86,7 @@ class RedisSink:
     def __init__(self, settings: RedisSettings) -> None:
         self._settings = settings
         self._where = mask_url(settings.url)
-        self.name = f"redis {settings.url.partition('://')[2].rpartition('@')[2].partition('/')[0]}".strip()
+        self.name = f"redis {_HOST.split(settings.url.partition('://')[2].rpartition('@')[2])[0]}".strip()
         self._targets = Targets(Template(settings.key))
         self._redis: Redis | None = None
 

@@ -180,6 +180,23 @@ async def test_a_batch_sent_again_during_its_write_is_written_once(
     assert path.read_bytes() == b"once\n"
 
 
+async def test_after_an_unforeseen_failure_the_next_try_writes_anew(
+    sink: FileSink, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real_fsync = os.fsync
+
+    def fsync(fd: int) -> None:
+        monkeypatch.setattr(os, "fsync", real_fsync)
+        raise MemoryError("for this time")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    batch = make_batch([b"line"])
+    with pytest.raises(MemoryError):
+        await sink.send(batch)
+    assert await sink.send(batch) is CONFIRMED
+    assert path.read_bytes().endswith(b"line\n")
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [

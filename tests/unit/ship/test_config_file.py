@@ -192,6 +192,8 @@ def test_a_secret_is_never_in_a_message(tmp_path: Path, good: str) -> None:
     lines = problems(tmp_path, text)
     assert "hush" not in str(lines)
     assert "secret file /nowhere" in str(lines)
+    (line,) = problems(tmp_path, good.replace('path = "out.ndjson"', 'path = "out.ndjson"\npasswrd = "hush"'))
+    assert "sink.disk.passwrd = ***: is no setting here" in line
 
 
 def test_what_stands_in_the_environment_cannot_add_a_key(tmp_path: Path, good: str) -> None:
