@@ -48,20 +48,27 @@ def _run_command(arguments: list[str]) -> int:
 
     try:
         code = nsqgw.main(arguments, prog_name="nsqgw", standalone_mode=False)
+    except click.UsageError as error:
+        command = "nsqgw" if error.ctx is None else error.ctx.command_path
+        text = error.format_message().removesuffix(".")
+        return _fail(f"{command}: {text} (see {command} --help)", error.exit_code)
     except click.ClickException as error:
-        command = "nsqgw"
-        if isinstance(error, click.UsageError) and error.ctx is not None:
-            command = error.ctx.command_path
-        return _fail(f"{command}: {error.format_message()} (see {command} --help)", error.exit_code)
+        return _fail(f"nsqgw {arguments[0]}: {error.format_message()}", error.exit_code)
     except click.Abort:  # what click makes of Ctrl-C
         raise KeyboardInterrupt from None
     except (NSQError, OSError) as error:
-        return _fail(f"nsqgw {arguments[0]}: {error}", EXIT_FAILED)
+        return _fail(f"nsqgw {arguments[0]}: {_reason(error)}", EXIT_FAILED)
     except Exception as error:  # a mistake of ours: the log has the traceback, the user one line
         logger.debug("unexpected error", exc_info=True)
         text = f"unexpected {type(error).__name__}: {error} (--log-level debug shows where)"
         return _fail(f"nsqgw {arguments[0]}: {text}", EXIT_FAILED)
     return code if isinstance(code, int) else 0
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 def _fail(text: str, code: int) -> int:

@@ -23,7 +23,7 @@ from gateways.ship.sinks.file import FileSettings
 
 _LOG_LEVELS = {"warn": "warning", "fatal": "error"}
 _FOLDER_MODE = 0o770
-_NO_EFFECT = "Taken, without effect."
+_NO_EFFECT = "Accepted without effect."
 
 
 @click.command("nsq_to_file", cls=GoCommand, context_settings={"help_option_names": ["-h", "--help"]})
@@ -35,10 +35,12 @@ _NO_EFFECT = "Taken, without effect."
     default="",
     help="All topics that nsqlookupd knows and this finds, when no topic is given.",
 )
-@click.option("--channel", type=CHANNEL, default="nsq_to_file", show_default=True)
+@click.option(
+    "--channel", type=CHANNEL, default="nsq_to_file", show_default=True, help="Channel to consume on."
+)
 @click.option("--max-in-flight", type=click.IntRange(1, 1_000_000), default=200, show_default=True)
 @click.option("--output-dir", default="/tmp", show_default=True, help="Where finished files go.")  # noqa: S108
-@click.option("--work-dir", default="", help="Where a file is while it is written.")
+@click.option("--work-dir", default="", help="Where a file is while it is written; by default, there too.")
 @click.option("--datetime-format", default="%Y-%m-%d_%H", show_default=True, help="strftime, of <DATETIME>.")
 @click.option(
     "--filename-format",
@@ -46,7 +48,11 @@ _NO_EFFECT = "Taken, without effect."
     show_default=True,
     help="With <TOPIC> <HOST> <PID> <DATETIME> <REV>; <REV> is counted up when a file exists already.",
 )
-@click.option("--host-identifier", default="", help="<HOST>; may hold <SHORT_HOST> and <HOSTNAME>.")
+@click.option(
+    "--host-identifier",
+    default="",
+    help="<HOST>; may hold <SHORT_HOST> and <HOSTNAME>; by default the short name.",
+)
 @boolean_option("--gzip", False, "Compress.")
 @click.option("--gzip-level", type=click.IntRange(1, 9), default=6, show_default=True)
 @boolean_option("--skip-empty-files", False, "Begin no file before there is something to write.")

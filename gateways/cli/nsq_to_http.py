@@ -52,7 +52,7 @@ _MAX_BATCHES = 4  # of single requests, so that a slow one holds up a part of th
 @click.option("--max-in-flight", type=click.IntRange(1, 1_000_000), default=200, show_default=True)
 @click.option("--nsqd-tcp-address", "nsqds", type=ADDRESS, multiple=True, help="An nsqd; repeatable.")
 @click.option("--lookupd-http-address", "lookupds", type=LOOKUP_ADDRESS, multiple=True, help="Repeatable.")
-@click.option("--status-every", type=int, default=250, help="Taken, without effect: see /metrics.")
+@click.option("--status-every", type=int, default=250, help="Accepted without effect: see /metrics.")
 @click.option("--consumer-opt", multiple=True, help="Not taken: these are go-nsq's.")
 @click.option(
     "--admin-address", type=OPTIONAL_ADDRESS, default="", help="For /ready and /metrics; none by default."

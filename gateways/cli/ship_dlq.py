@@ -151,7 +151,7 @@ async def _show(flags: dict[str, Any], place: str) -> int:
             if found.place != place:
                 continue
             if found.letter is None:
-                raise click.ClickException(f"at {place} is {found.problem}")
+                raise click.ClickException(f"what stands at {place} is no letter: {found.problem}")
             if wanted(found.letter):
                 _print_letter(found.letter)
                 return 0

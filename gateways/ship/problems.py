@@ -97,6 +97,8 @@ def told(problem: Problem, where: str, document: Any) -> str:
             value = value[part]
         except (KeyError, IndexError, TypeError):
             return f"{where}: {_dotted(problem.path)}: {problem.text}"
+    if not problem.path:
+        return f"{where}: the file {problem.text}"
     return f"{where}: {_dotted(problem.path)} = {_shown(problem.path, value)}: {problem.text}"
 
 
@@ -104,7 +106,7 @@ def _dotted(path: Path) -> str:
     text = ""
     for part in path:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
-    return text or "the file"
+    return text
 
 
 def _shown(path: Path, value: Any) -> str:

@@ -22,9 +22,10 @@ NAMES = "1 to 64 letters, digits, '.', '_' or '-', optionally ending in '#epheme
 SEE = "(see nsqgw ship --help)"
 
 USAGE = [
-    (["shop"], "nsqgw: No such command 'shop'. (see nsqgw --help)"),
-    (["ship"], f"nsqgw ship: Missing option '--topic'. {SEE}"),
-    ([*SHIP, *NSQD], f"nsqgw ship: Missing option '--to'. {SEE}"),
+    (["shop"], "nsqgw: No such command 'shop': did you mean ship? (see nsqgw --help)"),
+    (["version"], "nsqgw: No such command 'version' (see nsqgw --help)"),
+    (["ship"], f"nsqgw ship: Missing option '--topic' {SEE}"),
+    ([*SHIP, *NSQD], f"nsqgw ship: Missing option '--to' {SEE}"),
     ([*SHIP, "extra"], f"nsqgw ship: Got unexpected extra argument (extra) {SEE}"),
     (
         [*SHIP, *NSQD, "--to", "s3:bucket"],
@@ -64,7 +65,7 @@ USAGE = [
     ),
     (
         [*SHIP, "--to", "stdout", *NSQD, "--max-in-flight", "many"],
-        f"nsqgw ship: Invalid value for '--max-in-flight': 'many' is not a valid integer. {SEE}",
+        f"nsqgw ship: Invalid value for '--max-in-flight': 'many' is not a valid integer {SEE}",
     ),
     (
         [*SHIP, "--to", "stdout", *NSQD, "--batch-max-age", "5"],
@@ -183,6 +184,17 @@ def test_a_missing_extra_is_named_with_the_command_that_brings_it() -> None:
         1,
         "nsqgw: click is not installed: pip install 'nsqgw[gateways]'\n",
     )
+
+
+def test_a_file_that_is_not_there_or_has_no_letters_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "dead.ndjson"
+    assert main(["ship", "dlq", "list", "--file", str(path)]) == 1
+    assert capsys.readouterr().err == f"nsqgw ship: {path}: No such file or directory\n"
+    path.write_text("hello\n")
+    assert main(["ship", "dlq", "show", "--file", str(path), "1"]) == 1
+    assert capsys.readouterr().err.startswith("nsqgw ship: what stands at 1 is no letter: no JSON: ")
 
 
 @pytest.mark.parametrize("module", ["click", "tornado", "gateways.cli.nsqd"])

@@ -209,7 +209,9 @@ def test_what_stands_in_the_environment_cannot_add_a_key(tmp_path: Path, good: s
 @pytest.mark.parametrize("text", ["", "# nothing\n"])
 def test_an_empty_file(tmp_path: Path, text: str) -> None:
     lines = problems(tmp_path, text)
-    assert any("has no pipeline: add a [[pipeline]] with topics and sinks" in line for line in lines)
+    assert any(
+        ": the file has no pipeline: add a [[pipeline]] with topics and sinks" in line for line in lines
+    )
 
 
 def test_files_that_are_no_text(tmp_path: Path) -> None:
