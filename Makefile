@@ -21,6 +21,7 @@ help:
 	@echo "make bench            benchmarks; make bench-compare: next to other clients on the same broker"
 	@echo "make bench-brokers    our nsqd next to the original, under the same load"
 	@echo "make bench-ship       nsqgw ship next to nsq_to_http and nsq_to_file"
+	@echo "make bench-push       what a delivery to a browser costs, next to C, tornado and websockets (needs cc)"
 	@echo "make bench-feed       how soon a consumer with a topology feed is connected to a new nsqd"
 	@echo "make soak             property tests with many more examples, twenty minutes of fuzzing, 10,000 silent connections, soak-reconnects and soak-kills"
 	@echo "make soak-reconnects  10 million messages, a reconnect a second (ARGS='--count 500000' for fewer)"
@@ -103,6 +104,9 @@ soak-outage: venv
 bench-feed: venv
 	@tools/real_daemons.sh || echo "make: watching our own nsqlookupd instead"
 	PYTHONPATH=tests $(BIN)/python -m perf.feed_latency $(ARGS)
+
+bench-push: venv
+	PYTHONPATH=tests $(BIN)/python -m perf.push $(ARGS)
 
 soak-reconnects: venv
 	@tools/real_daemons.sh || echo "make: soaking on our own nsqd instead"

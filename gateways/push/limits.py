@@ -15,8 +15,6 @@ class Limits:
     max_client_message_bytes: int = 65_536
     max_client_frames: int = 200
     """Frames a browser may send between two looks at its connection."""
-    write_buffer_bytes: int = 65_536
-    """What the transport may hold of a connection before messages wait in its backlog."""
     max_queue_bytes: int = 1_048_576
     max_queue_age: float = 10.0
     stall_timeout: float = 60.0

@@ -107,7 +107,7 @@ async def test_a_lagging_browser_stays_where_messages_may_be_lost(serve, dial, p
             served.publish(b"%d " % number + b"x" * 60_000)
             assert (await other.recv()).startswith(f"{number} ")
     (session,) = [c for c in served.context.connections if c.kind == "sse"]
-    assert session.waiting_bytes <= limits.max_queue_bytes + limits.write_buffer_bytes + 120_000
+    assert session.waiting_bytes <= limits.max_queue_bytes + 65_536 + 120_000
     slow.writer.transport.resume_reading()
     await slow.read_until(b"data: 0 ")
     if policy != "drop-new":
@@ -174,7 +174,7 @@ async def test_a_stalled_reader_is_closed_and_the_others_get_everything(serve, d
         assert served.context.closed["slow"] == 1
         assert served.hub.subscribers("events") == 2
         await eventually_async(lambda: len(served.context.connections) == 2)
-    assert most <= limits.max_queue_bytes + limits.write_buffer_bytes + 2 * len(body)
+    assert most <= limits.max_queue_bytes + 65_536 + 2 * len(body)
 
 
 async def test_a_reader_that_pauses_and_goes_on_gets_everything(serve) -> None:
