@@ -17,10 +17,10 @@ from gateways.ship.probe import probe
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--no-connect", is_flag=True, help="Look at the file alone.")
 def command(file: Path, no_connect: bool) -> int:
-    """Check FILE, and whether the nsqds, nsqlookupds and sinks it names can be reached.
+    """Check FILE, whether the nsqds and nsqlookupds it names can be reached, and its sinks opened.
 
-    Sinks are opened as at a start, so a file of one is made when it is missing; no event is sent. Exit code
-    78: the file cannot be used; 1: something cannot be reached.
+    Sinks are opened as at a start, so a file of one is made when it is missing. No event is sent, so most
+    services over HTTP are not asked. Exit code 78: the file cannot be used; 1: something cannot be reached.
     """
     with reported():
         config = load_config(file)
@@ -30,5 +30,6 @@ def command(file: Path, no_connect: bool) -> int:
         return 0
     findings = asyncio.run(probe(config))
     for finding in findings:
-        click.echo(f"{finding.what}: {finding.trouble or 'reached'}")
+        well = "opened" if finding.what.startswith("sink ") else "reached"
+        click.echo(f"{finding.what}: {finding.trouble or well}")
     return EXIT_FAILED if any(finding.trouble for finding in findings) else 0

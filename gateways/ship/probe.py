@@ -69,7 +69,8 @@ async def _find(what: str, work: Coroutine[Any, Any, None], timeout: float) -> F
     except asyncio.TimeoutError:
         return Finding(what, f"no answer within {timeout:g}s")
     except (NSQError, OSError) as error:
-        return Finding(what, " ".join(str(error).split()) or type(error).__name__)
+        text = " ".join(str(error).split()) or type(error).__name__
+        return Finding(what, text.removeprefix(f"{what.split()[-1]}: "))  # `what` has the address already
     return Finding(what, None)
 
 

@@ -63,8 +63,8 @@ def problems_of(error: ValidationError, prefix: Path, document: Any, known: Iter
 
 
 def _problem(error: Mapping[str, Any], prefix: Path, document: Any, known: Iterable[str]) -> Problem:
-    path = (*prefix, *_path_in(document, error["loc"]))
     kind, text = error["type"], error["msg"].removeprefix("Value error, ")
+    path = (*prefix, *_path_in(document, error["loc"], absent=kind == "missing"))
     if kind == "extra_forbidden":
         return unknown_key(path, known if len(path) == len(prefix) + 1 else ())
     if kind in ("union_tag_invalid", "union_tag_not_found"):
@@ -76,14 +76,14 @@ def _problem(error: Mapping[str, Any], prefix: Path, document: Any, known: Itera
     return Problem(path, _WORDS.get(kind, f"{text[0].lower()}{text[1:]}"))
 
 
-def _path_in(document: Any, loc: Sequence[str | int]) -> Path:
-    """`loc` without what pydantic puts in between: the names of the members of a union."""
+def _path_in(document: Any, loc: Sequence[str | int], *, absent: bool) -> Path:
+    """`loc` without what pydantic puts in, the names of members of a union. `absent`: it ends in a key."""
     path: list[str | int] = []
     for position, part in enumerate(loc):
         try:
             document = document[part]
         except (KeyError, IndexError, TypeError):
-            if isinstance(part, int) or position < len(loc) - 1:
+            if isinstance(part, int) or position < len(loc) - 1 or not absent:
                 continue
         path.append(part)
     return tuple(path)

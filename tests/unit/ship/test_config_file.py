@@ -96,6 +96,11 @@ MISTAKES = {
             'ship.toml:11: pipeline[0].chanel = "archive": is no setting here; did you mean channel?',
         ],
     ),
+    "settings of a sink that do not go together": (
+        'path = "out.ndjson"\n',
+        'path = "out.ndjson"\ncompression = "gzip"\n',
+        ["ship.toml:24: sink.disk = {...}: path = 'out.ndjson' has no <REV>"],
+    ),
     "misspelt table": (
         "[service]",
         "[servise]",
