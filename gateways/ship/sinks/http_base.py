@@ -15,6 +15,7 @@ import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
+from weakref import WeakKeyDictionary
 
 from tornado.httputil import RequestStartLine
 
@@ -31,8 +32,7 @@ from gateways.ship.sinks.endpoints import (
 from gateways.ship.sinks.http_answers import Answer, StatusRules
 from gateways.ship.sinks.http_client import HttpClient
 from gateways.ship.sinks.http_settings import HttpSinkSettings
-from gateways.ship.sinks.outcomes import Failure
-from gateways.ship.sinks.parts import by_place, send_parts
+from gateways.ship.sinks.parts import Settled, by_place, send_parts
 from nsqgw.config import USER_AGENT
 from nsqgw.errors import ConfigError, ConnectionFailed, NSQError
 from nsqgw.message import Message
@@ -105,6 +105,7 @@ class HttpSinkBase(abc.ABC):
         )
         self._headers = {name: value.get_secret_value() for name, value in settings.headers.items()}
         self._authorization = settings.authorization()
+        self._settled: WeakKeyDictionary[Batch, Settled] = WeakKeyDictionary()
         self._client: HttpClient | None = None
         self._compressor: Compressor | None = None
 
@@ -146,17 +147,23 @@ class HttpSinkBase(abc.ABC):
         return {}
 
     async def send(self, batch: Batch) -> Outcome:
-        """Send the batch and say what the answer means."""
-        refused = self._too_large(batch)
-        if not (refused or self.has_places or self.one_by_one):
+        """Send the batch and say what the answer means.
+
+        One that takes several requests and was cut off in between goes on where it was.
+        """
+        settled = self._settled.get(batch) or self._too_large(batch)
+        if not (settled or self.has_places or self.one_by_one):
             return await self.send_part("", batch)
-        indexes = [index for index in range(len(batch)) if index not in refused]
+        indexes = [index for index in range(len(batch)) if index not in settled]
         parts = list(by_place(batch.events, indexes).items())
         if self.one_by_one:
             parts = [(place, [index]) for place, members in parts for index in members]
-        if len(parts) == 1 and not refused:
+        if len(parts) == 1 and not settled:
             return await self.send_part(parts[0][0], batch)
-        return await send_parts(batch, parts, self.send_part, at_once=self.at_once, refused=refused)
+        self._settled[batch] = settled
+        outcome = await send_parts(batch, parts, self.send_part, at_once=self.at_once, settled=settled)
+        del self._settled[batch]
+        return outcome
 
     async def send_part(self, place: str, batch: Batch) -> Outcome:
         """One request, for events that all go to `place`."""
@@ -171,7 +178,7 @@ class HttpSinkBase(abc.ABC):
         others = len(self._endpoints) - 1
         return f"{self._where} (and {others} more)" if others else self._where
 
-    def _too_large(self, batch: Batch) -> dict[int, Failure]:
+    def _too_large(self, batch: Batch) -> Settled:
         limit = self.max_event_bytes
         if not limit or batch.size <= limit:
             return {}

@@ -7,7 +7,7 @@ with the encoded bytes.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from gateways.pipeline.batch import Batch
@@ -39,37 +39,21 @@ def by_place(events: Sequence[bytes], indexes: Sequence[int]) -> dict[str, list[
     return places
 
 
+Settled = dict[int, "Failure | None"]
+"""The events of a batch, by their indexes, that need not be sent again: None confirmed, else why refused."""
+
+
 async def send_parts(
-    batch: Batch,
-    parts: Sequence[tuple[str, Sequence[int]]],
-    send: Send,
-    *,
-    at_once: int,
-    refused: Mapping[int, Failure],
+    batch: Batch, parts: Sequence[tuple[str, Sequence[int]]], send: Send, *, at_once: int, settled: Settled
 ) -> Outcome:
-    """Send each part, `at_once` of them together; `refused` are the events that are in none.
+    """Send each part, `at_once` of them together; `settled` are the events that are in none.
 
-    A part that is refused as a whole is halved until the bad event is alone: the pipeline could not do so
-    without sending again what the other parts have delivered.
+    What comes to its end is added to `settled` at once: a batch that is cut off at its deadline goes on from
+    there. A part that is refused as a whole is halved until the bad event is alone: the pipeline could not
+    do so without sending again what the other parts have delivered.
     """
-    failures = dict(refused)
-    waits: list[float] = []
-    free = asyncio.Semaphore(at_once)
-
-    async def one(place: str, indexes: Sequence[int]) -> None:
-        async with free:
-            outcome = await send(place, batch.pick(indexes))
-        if outcome.retry_after is not None:
-            waits.append(outcome.retry_after)
-        halved = outcome.per_event is None and outcome.fate in (Fate.REJECTED, Fate.TOO_LARGE)
-        if halved and len(indexes) > 1:
-            middle = len(indexes) // 2
-            await one(place, indexes[:middle])
-            await one(place, indexes[middle:])
-            return
-        failures.update(_failures(outcome, indexes))
-
-    tasks = [asyncio.create_task(one(place, indexes)) for place, indexes in parts]
+    sending = _Sending(batch, send, at_once, settled)
+    tasks = [asyncio.create_task(sending.send(place, indexes)) for place, indexes in parts]
     try:
         await asyncio.gather(*tasks)
     except BaseException:
@@ -77,15 +61,50 @@ async def send_parts(
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         raise
-    outcome = outcome_of(len(batch), failures)
-    return replace(outcome, retry_after=max(waits)) if waits else outcome
+    refused = {index: failure for index, failure in settled.items() if failure is not None}
+    outcome = outcome_of(len(batch), {**sending.failures, **refused})
+    return replace(outcome, retry_after=max(sending.waits)) if sending.waits else outcome
 
 
-def _failures(outcome: Outcome, indexes: Sequence[int]) -> dict[int, Failure]:
-    fates = outcome.per_event or [outcome.fate] * len(indexes)
-    reasons = outcome.reasons or {}
-    return {
-        index: (Fate.REJECTED if fate is Fate.TOO_LARGE else fate, reasons.get(number, outcome.reason))
-        for number, (index, fate) in enumerate(zip(indexes, fates, strict=True))
-        if fate is not Fate.CONFIRMED
-    }
+class _Sending:
+    """One try. When the far side asks to be left alone, or fails again and again, the rest is not sent."""
+
+    def __init__(self, batch: Batch, send: Send, at_once: int, settled: Settled) -> None:
+        self._batch = batch
+        self._send = send
+        self._free = asyncio.Semaphore(at_once)
+        self._bearable = at_once
+        self._settled = settled
+        self._in_vain = 0  # parts not taken since one was
+        self.failures: dict[int, Failure] = {}
+        self.waits: list[float] = []
+
+    async def send(self, place: str, indexes: Sequence[int]) -> None:
+        """One part, in its turn."""
+        async with self._free:
+            if self.waits or self._in_vain >= self._bearable:
+                self.failures |= dict.fromkeys(indexes, (Fate.RETRY, "not sent: others were not taken"))
+                return
+            outcome = await self._send(place, self._batch.pick(indexes))
+        if outcome.retry_after is not None:
+            self.waits.append(outcome.retry_after)
+        self._in_vain = self._in_vain + 1 if outcome.fate is Fate.RETRY else 0
+        halved = outcome.per_event is None and outcome.fate in (Fate.REJECTED, Fate.TOO_LARGE)
+        if halved and len(indexes) > 1:
+            middle = len(indexes) // 2
+            await self.send(place, indexes[:middle])
+            await self.send(place, indexes[middle:])
+            return
+        self._note(outcome, indexes)
+
+    def _note(self, outcome: Outcome, indexes: Sequence[int]) -> None:
+        fates = outcome.per_event or [outcome.fate] * len(indexes)
+        reasons = outcome.reasons or {}
+        for number, (index, fate) in enumerate(zip(indexes, fates, strict=True)):
+            reason = reasons.get(number, outcome.reason)
+            if fate is Fate.CONFIRMED:
+                self._settled[index] = None
+            elif fate in (Fate.REJECTED, Fate.TOO_LARGE):
+                self._settled[index] = (Fate.REJECTED, reason)
+            else:
+                self.failures[index] = (fate, reason)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -12,6 +13,7 @@ from pydantic import ValidationError
 
 from gateways.pipeline.sink import CONFIRMED, Fate, Outcome
 from harness.log_services import LogService, Reply
+from harness.polling import eventually_async
 from harness.sending import NOON, batch_of, messages_of, opened, sink_of
 
 BODIES = [b'{"a": 1.10}', b"text", b"two\nlines", b"\xff", b'{"a": 2}']
@@ -64,9 +66,9 @@ async def test_messagepack(service: LogService) -> None:
 
 
 async def test_one_by_one_each_event_has_an_answer_of_its_own(service: LogService) -> None:
-    service.script = [Reply(200), Reply(400), Reply(503, None, {"Retry-After": "3"}), Reply(403), Reply(200)]
+    service.script = [Reply(200), Reply(400), Reply(403), Reply(200), Reply(503, None, {"Retry-After": "3"})]
     outcome = await sent(service, BODIES, framing="one", requests_at_once=1, message_headers=True)
-    assert outcome.per_event == [Fate.CONFIRMED, Fate.REJECTED, Fate.RETRY, Fate.BLOCKED, Fate.CONFIRMED]
+    assert outcome.per_event == [Fate.CONFIRMED, Fate.REJECTED, Fate.BLOCKED, Fate.CONFIRMED, Fate.RETRY]
     assert outcome.retry_after == 3.0
     assert [request.body for request in service.requests] == BODIES
     headers = service.requests[1].headers
@@ -167,3 +169,47 @@ async def test_what_is_shown_has_no_secrets() -> None:
 def test_mistakes_in_settings(bad: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         sink_of({"type": "http", "url": "http://h", **bad})
+
+
+async def test_a_batch_of_many_requests_that_is_cut_off_goes_on_where_it_was(service: LogService) -> None:
+    bodies = [b"%d" % number for number in range(12)]
+    hanging = asyncio.Event()
+    settings = {"type": "http", "url": f"{service.url}/in", "framing": "one", "requests_at_once": 2}
+    async with opened(settings) as sink:
+        batch = batch_of(sink, messages_of(bodies))
+        deliver = sink.deliver
+
+        async def stumble(request: Any, judge: Any) -> Outcome:
+            if request.body == b"7" and not hanging.is_set():
+                hanging.set()
+                await asyncio.Event().wait()
+            return await deliver(request, judge)
+
+        sink.deliver = stumble  # type: ignore[method-assign]
+        first = asyncio.create_task(sink.send(batch))
+        await eventually_async(lambda: len(service.requests) == 11)
+        first.cancel()
+        await asyncio.wait([first])
+        assert await sink.send(batch) is CONFIRMED
+    assert sorted(request.body for request in service.requests) == sorted(bodies)
+
+
+class Busy(LogService):
+    def __init__(self, headers: dict[str, str]) -> None:
+        super().__init__()
+        self.headers = headers
+
+    def take(self, request: Any) -> Reply:
+        return Reply(503, {}, headers=self.headers)
+
+
+@pytest.mark.parametrize(("headers", "most"), [({"Retry-After": "30"}, 8), ({}, 16)])
+async def test_a_service_that_takes_nothing_does_not_get_the_whole_batch_one_by_one(
+    headers: dict[str, str], most: int
+) -> None:
+    busy = Busy(headers)
+    outcome = await sent(busy, [b"x"] * 100, framing="one")
+    assert outcome.fate is Fate.RETRY
+    assert outcome.reason.startswith("HTTP 503")
+    assert len(busy.requests) <= most
+    await busy.close()
