@@ -1,4 +1,4 @@
-"""From an open stream to a usable connection: magic, IDENTIFY, the upgrades granted, AUTH.
+"""From an open wire to a usable connection: magic, IDENTIFY, the upgrades granted, AUTH.
 
 Plain awaited steps in the order of nsqd-tcp 5.3; nothing is sent ahead, since the server throws
 away what it has buffered when it switches a layer.

@@ -82,7 +82,8 @@ class Wire(asyncio.BufferedProtocol):
 
     def pause(self) -> None:
         """Read no more until `resume`."""
-        self._transport.pause_reading()
+        if not self.closed:
+            self._transport.pause_reading()
 
     def resume(self) -> None:
         """Read on."""
@@ -175,8 +176,7 @@ class Wire(asyncio.BufferedProtocol):
 
     def _hold(self, data: bytes) -> None:
         self._held += data
-        if not self.closed:
-            self.pause()  # nobody can be made to hold more than he asked for
+        self.pause()  # nobody can be made to hold more than he asked for
         self._wake()
 
     def _decrypt(self, data: bytes) -> bytes:
