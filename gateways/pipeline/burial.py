@@ -1,7 +1,8 @@
 """The way of refused events to the dead letters: stored, and only then answered.
 
-Letters that wait together are stored together. While the store fails they are held, like events for a sink;
-after the budget their messages go back to nsqd.
+Letters that wait together are stored together, fewer of them after a try that took too long: nobody knows
+what it had stored, and the next one must come to its end. While the store fails they are held, like events
+for a sink; after the budget their messages go back to nsqd.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import random
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from gateways.pipeline.answers import Answers, Delay, at_once, by_attempts
 from gateways.pipeline.counters import Counters
@@ -24,6 +26,7 @@ from nsqgw.message import Message
 logger = logging.getLogger(__name__)
 
 _TOGETHER = 500
+_BYTES_TOGETHER = 5_000_000
 
 OnStored = Callable[[Sequence[Message]], None]
 
@@ -57,6 +60,7 @@ class Burial:
         self._policy = policy
         self._send_timeout = send_timeout
         self._backoff = Backoff(policy, chance)
+        self._together = _TOGETHER
         self._clock = asyncio.get_running_loop().time
         self._waiting: deque[_Entry] = deque()
         self._arrival = asyncio.Event()
@@ -108,12 +112,23 @@ class Burial:
         while True:
             await self._arrival.wait()
             self._expire()
-            entries = [entry for entry, _ in zip(self._waiting, range(_TOGETHER), strict=False)]
+            entries = self._next()
             if entries:
                 await self._bury(entries)
             if not self._waiting:
                 self._arrival.clear()
                 self._empty.set()
+
+    def _next(self) -> list[_Entry]:
+        """Those that are stored together now, at least one if any waits."""
+        entries: list[_Entry] = []
+        size = 0
+        for entry in islice(self._waiting, self._together):
+            size += entry.size
+            if entries and size > _BYTES_TOGETHER:
+                break
+            entries.append(entry)
+        return entries
 
     async def _bury(self, entries: list[_Entry]) -> None:
         delay = self._backoff.delay(self._clock())
@@ -127,6 +142,7 @@ class Burial:
             if fate is Fate.CONFIRMED:
                 self._stored(entry)
         if all(fate is Fate.CONFIRMED for fate in fates):
+            self._together = min(_TOGETHER, 2 * self._together)
             self._backoff.succeeded(started)
             self.trouble = None
             return
@@ -139,6 +155,7 @@ class Burial:
         try:
             outcome = await within(self._send_timeout, self._store.store(letters))
         except asyncio.TimeoutError:
+            self._together = max(1, len(letters) // 2)
             return Outcome(Fate.RETRY, f"no answer within {self._send_timeout:g}s")
         except Exception as error:
             # As for sinks: a mistake in a store must not cost a message.

@@ -15,8 +15,10 @@ from gateways.pipeline.fan_out import Route
 from gateways.pipeline.pipeline import Pipeline, PipelineLimits
 from gateways.pipeline.retry import RetryPolicy
 from gateways.pipeline.sink import CONFIRMED, Fate, Outcome
+from gateways.pipeline.transforms import Rejected
 from harness.pipeline import FakeSource, ScriptedSink
 from harness.polling import eventually_async
+from nsqgw.message import Message
 
 STREAM = ("events", "archive")
 
@@ -129,6 +131,32 @@ async def test_a_drain_gives_back_letters_that_are_not_stored(start: Start, sour
     await eventually_async(lambda: cemetery.tries)
     await pipeline.drain(0.02)
     assert source.origin.requeued == [(b"bad", 0.0)]
+
+
+class Unreadable:
+    """No transform could read any of them."""
+
+    def apply(self, message: Message) -> Rejected:
+        return Rejected("no JSON", "decode")
+
+
+class SlowCemetery(Cemetery):
+    """Needs a while for each letter."""
+
+    async def store(self, letters: Sequence[DeadLetter]) -> Outcome:
+        await asyncio.sleep(0.01 * len(letters))
+        return await super().store(letters)
+
+
+async def test_a_store_too_slow_for_all_letters_at_once_gets_fewer(run: Start, source: FakeSource) -> None:
+    cemetery = SlowCemetery()
+    limits = PipelineLimits(BatchLimits(max_age=0.01), send_timeout=0.2)
+    retry = RetryPolicy(0.001, 2, 0.002)
+    run([source], [Route(ScriptedSink())], limits, retry, transforms=Unreadable(), dead_letters=cemetery)
+    source.deliver(*[b"%d" % number for number in range(40)])
+    await eventually_async(lambda: len(source.origin.finished) == 40)
+    assert len(cemetery.letters) == 40
+    assert cemetery.answered_early == 0
 
 
 async def test_without_dead_letters_refused_events_go_back_and_the_others_pass(
