@@ -41,7 +41,7 @@ class Counters:
     requeued                  messages given back, by stream and one of REQUEUE_REASONS
     late                      answers that found the connection gone, or that nsqd refused: they come again
     duplicates                messages that all sinks had already: finished without being sent
-    filtered                  messages that a transform dropped on purpose
+    filtered                  messages that a transform dropped on purpose, by stream and the transform
     dead_letters              messages whose dead letter was stored, by stream and the sink or transform
     """
 
@@ -51,7 +51,7 @@ class Counters:
     requeued: Counter[tuple[Stream, str]] = field(default_factory=Counter)
     late: Counter[Stream] = field(default_factory=Counter)
     duplicates: Counter[Stream] = field(default_factory=Counter)
-    filtered: Counter[Stream] = field(default_factory=Counter)
+    filtered: Counter[tuple[Stream, str]] = field(default_factory=Counter)
     dead_letters: Counter[tuple[Stream, str]] = field(default_factory=Counter)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 from gateways.pipeline.answers import Answers, by_attempts
@@ -10,6 +11,8 @@ from gateways.pipeline.counters import Counters
 from gateways.pipeline.dead_letters import DeadLetter
 from gateways.pipeline.transforms import Dropped, Rejected, Transforms
 from nsqgw.message import Message
+
+logger = logging.getLogger(__name__)
 
 
 class Sifting:
@@ -25,18 +28,25 @@ class Sifting:
 
     def sift(self, messages: Sequence[Message], now: float) -> tuple[list[Message], list[Message]]:
         """The messages that go on to the sinks, and what the transforms made of each of them."""
+        homeless: list[Rejected] = []
         kept: list[Message] = []
         views: list[Message] = []
         for message in messages:
             result = self._transforms.apply(message)
             if isinstance(result, Dropped):
-                self._counters.filtered[message.topic, message.channel] += 1
+                self._counters.filtered[(message.topic, message.channel), result.by] += 1
                 self._answers.finish([message])
             elif isinstance(result, Rejected):
                 self._reject(message, result, now)
+                homeless += [result] if self._burial is None else []
             else:
                 kept.append(message)
                 views.append(result)
+        if homeless:
+            logger.warning(
+                "%d messages are refused by %s and go back to nsqd, as there is no dead_letter: %s",
+                len(homeless), homeless[0].by, homeless[0].reason,
+            )  # fmt: skip
         return kept, views
 
     def _reject(self, message: Message, rejected: Rejected, now: float) -> None:

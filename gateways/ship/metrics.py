@@ -29,11 +29,6 @@ _BY_STREAM: tuple[tuple[str, str, Callable[[Counters], Mapping[Stream, int]]], .
         lambda counters: counters.late,
     ),
     ("messages_deduplicated", "Messages that all sinks had already.", lambda counters: counters.duplicates),
-    (
-        "messages_filtered",
-        "Messages that a transform dropped on purpose.",
-        lambda counters: counters.filtered,
-    ),
 )
 
 _BY_SINK: tuple[tuple[str, str, Callable[[SinkCounters], float]], ...] = (
@@ -115,14 +110,20 @@ def _by_stream(running: Sequence[Running]) -> Iterable[Metric]:
         "Messages stored as dead letters, by who refused them: look with nsqgw ship dlq list.",
         labels=(*_STREAM, "refused_by"),
     )
+    filtered = CounterMetricFamily(
+        "nsqgw_ship_messages_filtered",
+        "Messages that a transform dropped on purpose, by its kind.",
+        labels=(*_STREAM, "transform"),
+    )
     for each in running:
         counters = each.pipeline.counters
         for stream, reason in itertools.product(each.streams, REQUEUE_REASONS):
             requeued.add_metric([each.name, *stream, reason], counters.requeued[stream, reason])
         for (stream, by), count in counters.dead_letters.items():
             dead.add_metric([each.name, *stream, by], count)
-    yield requeued
-    yield dead
+        for (stream, by), count in counters.filtered.items():
+            filtered.add_metric([each.name, *stream, by], count)
+    yield from (requeued, dead, filtered)
 
 
 def _by_pipeline(running: Sequence[Running]) -> Iterable[Metric]:

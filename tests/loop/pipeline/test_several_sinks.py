@@ -206,7 +206,9 @@ class Router:
         return Event(message, b"<" + message.body + b">", None, tuple(message.body.decode().split("+")))
 
 
-async def test_transforms_change_drop_and_route(start: Start, source: FakeSource) -> None:
+async def test_transforms_change_drop_and_route(
+    start: Start, source: FakeSource, caplog: pytest.LogCaptureFixture
+) -> None:
     one, two, extra = ScriptedSink(), ScriptedSink(), ScriptedSink()
     pipeline = start(
         Route(one, "one"), Route(two, "two"), Route(extra, "extra", required=False), transforms=Router()
@@ -218,6 +220,10 @@ async def test_transforms_change_drop_and_route(start: Start, source: FakeSource
     await eventually_async(lambda: extra.delivered == [b"<extra>"])
     assert sorted(source.origin.finished) == [b"drop", b"extra", b"one", b"one+two", b"two"]
     assert [body for body, _ in source.origin.requeued] == [b"bad"]  # there is no place for dead letters
-    assert pipeline.counters.filtered[STREAM] == 1
+    assert (
+        "1 messages are refused by json and go back to nsqd, as there is no dead_letter: no JSON"
+        in caplog.text
+    )
+    assert pipeline.counters.filtered == {(STREAM, "filter"): 1}
     assert pipeline.counters.requeued[STREAM, "rejected"] == 1
     assert pipeline.counters.duplicates[STREAM] == 0
