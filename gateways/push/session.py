@@ -114,7 +114,7 @@ class Session(asyncio.Protocol, ABC):
         """Write `data`, or queue it; close the browser that lags too far behind."""
         if self._direct >= 0:
             # To the socket itself, which spares half of what a transport adds to the kernel's work. The
-            # transport holds nothing, else it had paused us; it gets errors, and what the kernel does not take.
+            # transport holds nothing, else it had paused us; errors, and what the kernel refuses, are its.
             try:
                 written = write(self._direct, data)
             except OSError:

@@ -54,7 +54,7 @@ class Load:
 
 BURST = Load("one message a write, back to back", 20)
 PACED = Load("one message a write, 20 a second", 20, pause=0.05)
-JOINED = Load("10 messages a turn", 20, joined=10)
+JOINED = Load("10 messages a turn", 5, joined=10)
 LOADS = (BURST, PACED, JOINED)
 
 TARGETS = (
