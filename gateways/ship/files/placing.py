@@ -34,9 +34,15 @@ def make_folders(root: str, folder: str) -> None:
 
 
 def move_exclusively(source: str, target: str) -> None:
-    """Move a file; FileExistsError when there is a `target` already, which stays as it is."""
+    """Move a file; FileExistsError when there is another one at `target` already, which stays as it is.
+
+    A move that was cut short between its two steps is brought to its end.
+    """
     try:
         os.link(source, target)
+    except FileExistsError:
+        if not os.path.samefile(source, target):
+            raise
     except OSError as error:
         if error.errno not in (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP):
             raise

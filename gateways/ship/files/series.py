@@ -237,7 +237,10 @@ class Series:
         self._size = self._size + len(lines) if self._rules.exclusive else before + written
 
     def _take_back(self, before: int, written: int) -> None:
-        """Remove what a failed write left; when somebody else appended after it, end its line later."""
+        """Remove what a failed write left; when somebody else appended after it, end its line later.
+
+        Nothing behind a torn piece of a compressed file can be read: what comes now goes to the next file.
+        """
         try:
             if os.fstat(self._fd).st_size == before + written:
                 os.ftruncate(self._fd, before)
@@ -245,6 +248,9 @@ class Series:
         except OSError:
             pass  # the failure itself is what the caller reports
         self._torn = written > 0
+        if self._torn and not isinstance(self._rules.compression, Plain):
+            self.finish()
+            self._rev += 1
 
     # -- finished files
 

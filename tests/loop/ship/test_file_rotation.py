@@ -221,6 +221,44 @@ async def test_what_a_killed_gateway_left_is_cut_where_it_is_whole_and_moved(
     await again.close()
 
 
+async def test_a_move_that_was_cut_short_is_brought_to_its_end(tmp_path: Path) -> None:
+    work, out = tmp_path / "work", tmp_path / "out"
+    work.mkdir()
+    out.mkdir()
+    (work / "x-000000.log").write_bytes(b"once\n")
+    os.link(work / "x-000000.log", out / "x-000000.log")
+    sink = sink_to(out, "x<REV>.log", work_folder=str(work))
+    await sink.open()
+    await sink.close()
+    assert b"".join(contents(out).values()) == b"once\n"
+    assert contents(work) == {}
+
+
+async def test_nothing_is_written_behind_a_torn_piece_of_a_compressed_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sink = sink_to(tmp_path, "x<REV>.log", compression="gzip")
+    await sink.open()
+    assert await ship(sink, b"one") is CONFIRMED
+    real_write = os.write
+
+    def write(fd: int, data: bytes) -> int:
+        if len(data) < 10 or not bytes(data).startswith(b"\x1f\x8b"):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real_write(fd, bytes(data)[: len(data) - 5])
+
+    def truncate(fd: int, length: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "write", write)
+        broken.setattr(os, "ftruncate", truncate)
+        assert (await ship(sink, b"two")).fate is Fate.RETRY
+    assert await ship(sink, b"two", b"three") is CONFIRMED
+    await sink.close()
+    assert gzip.decompress((tmp_path / "x-000001.log.gz").read_bytes()) == b"two\nthree\n"
+
+
 async def test_a_work_file_that_somebody_writes_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "work").mkdir()
     with (tmp_path / "work" / "x-000000.log").open("wb") as other:
