@@ -124,11 +124,12 @@ class Branch:
         Only when the sink has nothing to do; otherwise the batch goes on growing until it is full.
         """
         due = self._batcher.due_at
-        if due is not None and self._delivery.has_room:
-            is_time = due - self._loop.time() < _TIMER_TOLERANCE
-            if is_time or starved():
-                self.flush()
-        self._set_timer(self._batcher.due_at)
+        # One reading of the clock: between two of them a batch could become due, unsent and without a timer.
+        is_old = due is not None and due - self._loop.time() < _TIMER_TOLERANCE
+        if due is not None and self._delivery.has_room and (is_old or starved()):
+            self.flush()
+            due = None
+        self._set_timer(None if is_old else due)
 
     def flush(self) -> None:
         """Send the open batch."""
@@ -155,7 +156,7 @@ class Branch:
                 return
             self._timer.cancel()
             self._timer = None
-        if due is not None and due - self._loop.time() >= _TIMER_TOLERANCE:
+        if due is not None:
             self._timer = self._loop.call_at(due, self._on_timer)
 
     def _on_timer(self) -> None:

@@ -63,7 +63,7 @@ class SinkCounters:
     events_sent, bytes_sent   confirmed by the sink, framing included
     retries                   tries after a batch's first one
     seconds                   how long tries took that were answered
-    maybe_duplicates          events of tries that ended without an answer, and were sent again
+    maybe_duplicates          events that were sent in tries without an answer, and are tried again
     dropped                   events that a best-effort sink did not get, by one of DROP_REASONS
     """
 

@@ -10,7 +10,7 @@ import logging
 import random
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateways.pipeline.batch import Batch
 from gateways.pipeline.circuit import Circuit
@@ -208,8 +208,7 @@ class Delivery:
         except SinkGone:
             raise
         except asyncio.TimeoutError:
-            self.counters.maybe_duplicates += len(batch)
-            outcome = Outcome(Fate.RETRY, f"no answer within {self._limits.send_timeout:g}s")
+            outcome = Outcome(Fate.RETRY, f"no answer within {self._limits.send_timeout:g}s", unsure=True)
         except Exception as error:
             # A mistake in a sink must not cost a message, nor stop the others.
             logger.exception("%s: unexpected error", self._sink.describe())
@@ -217,6 +216,9 @@ class Delivery:
         outcome = _consistent(outcome, len(batch))
         self.counters.seconds.add(self._clock() - started)
         self.counters.batches[outcome.fate.value] += 1
+        if outcome.unsure:
+            fates = outcome.per_event or [outcome.fate] * len(batch)
+            self.counters.maybe_duplicates += fates.count(Fate.RETRY)
         outcome = self._doubted(batch, outcome)
         self._note(batch, outcome, started, crowded)
         return outcome
@@ -238,7 +240,7 @@ class Delivery:
         reason = f"too many events are refused, so all are held; the last time: {outcome.reason}"
         fates = per_event and [Fate.BLOCKED if fate is Fate.REJECTED else fate for fate in per_event]
         fate = Fate.BLOCKED if outcome.fate is Fate.REJECTED else outcome.fate
-        return Outcome(fate, reason, outcome.retry_after, fates)
+        return replace(outcome, fate=fate, reason=reason, per_event=fates)
 
     def _note(self, batch: Batch, outcome: Outcome, started: float, crowded: bool) -> None:
         """Keep the endpoint's state and the log."""
@@ -341,5 +343,5 @@ def _consistent(outcome: Outcome, events: int) -> Outcome:
         return Outcome(Fate.RETRY, f"answered for {len(fates)} of {events} events")
     if events == 1:
         reason = (outcome.reasons or {}).get(0, outcome.reason)
-        return Outcome(fates[0], reason, outcome.retry_after)
+        return Outcome(fates[0], reason, outcome.retry_after, unsure=outcome.unsure)
     return outcome

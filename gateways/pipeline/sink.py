@@ -44,6 +44,7 @@ class Outcome:
     retry_after  seconds the far side asks to be left alone
     per_event    the fate of each event, in the order of the batch, when the far side says it
     reasons      why single events were refused, by their index in the batch; the others have `reason`
+    unsure       what is to be tried again was sent, and nobody knows whether it was taken
     """
 
     fate: Fate
@@ -51,6 +52,7 @@ class Outcome:
     retry_after: float | None = None
     per_event: Sequence[Fate] | None = None
     reasons: Mapping[int, str] | None = None
+    unsure: bool = False
 
 
 CONFIRMED = Outcome(Fate.CONFIRMED)

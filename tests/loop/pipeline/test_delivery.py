@@ -187,7 +187,7 @@ async def test_stop_gives_back_at_once_what_is_not_confirmed(start: Start) -> No
 @pytest.mark.parametrize("turns", range(4))
 async def test_a_stop_next_to_the_answer_ends_the_workers(start: Start, turns: int) -> None:
     origin, answer = RecordingOrigin(), asyncio.get_running_loop().create_future()
-    delivery = start(sink := ScriptedSink(lambda batch: answer))
+    delivery = start(sink := ScriptedSink(lambda batch: answer), send_timeout=10.0)
     delivery.submit(batch_of(origin, b"sent"))
     delivery.submit(batch_of(origin, b"waiting"))
     await eventually_async(lambda: sink.tried)

@@ -67,7 +67,8 @@ async def test_refused_credentials_stop_the_consumers_at_once(start: Start, sour
 async def test_when_all_was_given_back_single_messages_probe_the_sink(
     start: Start, source: FakeSource
 ) -> None:
-    pipeline = start(sink := ScriptedSink(*DOWN), budget=0.05, max_in_flight=50)
+    refused = [Outcome(Fate.BLOCKED, "HTTP 403")] * 100_000
+    pipeline = start(sink := ScriptedSink(*refused), budget=0.5, max_in_flight=50)
     source.deliver(b"a", b"b")
     await eventually_async(lambda: len(source.origin.requeued) == 2)
     await eventually_async(lambda: source.max_in_flight == 1)

@@ -98,7 +98,7 @@ async def test_a_dead_best_effort_sink_holds_nothing_up_and_its_losses_are_count
     start: Start, source: FakeSource
 ) -> None:
     well, ill = ScriptedSink(), ScriptedSink(*DOWN)
-    pipeline = start(Route(well, "well"), Route(ill, "ill", required=False), budget=0.05)
+    pipeline = start(Route(well, "well"), Route(ill, "ill", required=False), budget=1.0)
     for number in range(20):
         source.deliver(b"%d" % number)
     await eventually_async(lambda: len(source.origin.finished) == 20)
