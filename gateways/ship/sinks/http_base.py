@@ -231,7 +231,7 @@ class HttpSinkBase(abc.ABC):
                 address, start, {**common, **headers, **self._headers, **proof}, body, self.keep_bytes
             )
         except asyncio.TimeoutError:
-            return Outcome(Fate.RETRY, "Timeout: no answer in time")
+            return Outcome(Fate.RETRY, "Timeout: no answer in time", unsure=True)
         except (NSQError, OSError) as error:
             return _failure(error)
         outcome = judge(answer)
@@ -248,4 +248,4 @@ def _failure(error: NSQError | OSError) -> Outcome:
         return Outcome(Fate.BLOCKED, f"its certificate is not accepted: {cause.verify_message}")
     if isinstance(error, ConnectionFailed) and isinstance(cause, ssl.SSLError):
         return Outcome(Fate.BLOCKED, f"no TLS with it: {cause.reason or cause}")
-    return Outcome(Fate.RETRY, str(error))
+    return Outcome(Fate.RETRY, str(error), unsure=not isinstance(error, ConnectionFailed))

@@ -6,6 +6,7 @@ With a broken connection nobody knows what was stored: it is published again, an
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -28,9 +29,12 @@ from nsqgw.errors import (
     BadMessage,
     BadTopic,
     ConfigError,
+    ConnectionClosed,
+    DeadlineExceeded,
     InvalidName,
     NSQError,
     Unauthorized,
+    Unprocessed,
 )
 from nsqgw.lookup.client import lookup_address
 from nsqgw.message import Message
@@ -117,8 +121,9 @@ class NsqSink:
             if not 0 < len(event) <= self._settings.max_message_size:
                 failures[index] = (Fate.REJECTED, f"nsqd takes no message of {len(event)} bytes")
         publishing = [self._publish(topic, batch, indexes, failures) for topic, indexes in places.items()]
-        await asyncio.gather(*publishing)
-        return outcome_of(len(batch), failures)
+        unsure = any(await asyncio.gather(*publishing))
+        outcome = outcome_of(len(batch), failures)
+        return replace(outcome, unsure=True) if unsure else outcome
 
     async def close(self) -> None:
         """Cut the connections."""
@@ -132,17 +137,22 @@ class NsqSink:
 
     async def _publish(
         self, topic: str, batch: Batch, indexes: list[int], failures: dict[int, Failure]
-    ) -> None:
+    ) -> bool:
+        """Note what failed; whether some of that may be there all the same."""
         assert self._producer is not None, "the sink was not opened"
         sound = [index for index in indexes if index not in failures]
         if not sound:
-            return
+            return False
         try:
             check_topic(topic)
             await self._producer.publish_many(topic, [bytes(batch.events[index]) for index in sound])
         except NSQError as error:
             failure = (_fate(error), str(error))
             failures.update(dict.fromkeys(sound[error.published :], failure))
+            return isinstance(error, ConnectionClosed | DeadlineExceeded) and not isinstance(
+                error, Unprocessed
+            )
+        return False
 
 
 def _fate(error: NSQError) -> Fate:

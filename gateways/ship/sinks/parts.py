@@ -63,7 +63,9 @@ async def send_parts(
         raise
     refused = {index: failure for index, failure in settled.items() if failure is not None}
     outcome = outcome_of(len(batch), {**sending.failures, **refused})
-    return replace(outcome, retry_after=max(sending.waits)) if sending.waits else outcome
+    if not sending.failures:
+        return outcome
+    return replace(outcome, retry_after=max(sending.waits, default=None), unsure=sending.unsure)
 
 
 class _Sending:
@@ -78,6 +80,7 @@ class _Sending:
         self._in_vain = 0  # parts not taken since one was
         self.failures: dict[int, Failure] = {}
         self.waits: list[float] = []
+        self.unsure = False
 
     async def send(self, place: str, indexes: Sequence[int]) -> None:
         """One part, in its turn."""
@@ -88,6 +91,7 @@ class _Sending:
             outcome = await self._send(place, self._batch.pick(indexes))
         if outcome.retry_after is not None:
             self.waits.append(outcome.retry_after)
+        self.unsure |= outcome.unsure
         self._in_vain = self._in_vain + 1 if outcome.fate is Fate.RETRY else 0
         halved = outcome.per_event is None and outcome.fate in (Fate.REJECTED, Fate.TOO_LARGE)
         if halved and len(indexes) > 1:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, PlainSerializer
@@ -141,7 +142,7 @@ class RedisSink:
             answers = await pipeline.execute(raise_on_error=False) if sent else []
         except (RedisError, OSError, asyncio.TimeoutError) as error:
             failures |= dict.fromkeys(sent, _failure(error))
-            return outcome_of(len(batch), failures)
+            return replace(outcome_of(len(batch), failures), unsure=not self._settings.dedupe)
         failures |= self._failures(answers, sorted(sent))
         if failures:  # a server that became a replica refuses on its connections what the new one takes
             await self._redis.connection_pool.disconnect(inuse_connections=False)

@@ -72,7 +72,13 @@ async def test_what_is_no_answer_may_be_tried_again(kind: str, script: Script, r
     async with raw_server(script) as server:
         outcome = await send(settings_for(kind, f"http://{server.address}/logs", request_timeout=patience))
     assert outcome.fate is Fate.RETRY
+    assert outcome.unsure, "it may have come in"
     assert reason in outcome.reason
+
+
+async def test_what_never_left_is_not_there_twice() -> None:
+    outcome = await send(settings_for("loki", "http://127.0.0.1:1/logs"))
+    assert (outcome.fate, outcome.unsure) == (Fate.RETRY, False)
 
 
 REFUSALS = [
