@@ -191,8 +191,9 @@ class HttpSinkBase(abc.ABC):
     async def deliver(self, request: HttpRequest, judge: Judge) -> Outcome:
         """Send a request to the host whose turn it is; where it fails, to the next one at once.
 
-        A host that may be tried again later is left alone for a while, by all requests. Only when none is
-        left is the batch the pipeline's to try again.
+        A host that may be tried again later is left alone for a while, by all requests; where one needs a
+        person, the others are asked all the same. Only when none is left is the batch the pipeline's to try
+        again.
         """
         assert self._compressor is not None, "the sink was not opened"
         body = await self._compressor(request.body) if request.body else b""
@@ -207,10 +208,12 @@ class HttpSinkBase(abc.ABC):
                 outcome = await self._try(endpoint, request, headers, body, judge)
             finally:
                 endpoint.in_flight -= 1
-            if outcome.fate is not Fate.RETRY or outcome.per_event is not None:
+            if outcome.fate is Fate.RETRY and outcome.per_event is None:
+                note_failure(endpoint, clock(), outcome.retry_after)
+            else:
                 note_answer(endpoint, clock() - started)
-                break
-            note_failure(endpoint, clock(), outcome.retry_after)
+                if outcome.fate is not Fate.BLOCKED or outcome.per_event is not None:
+                    break
             if len(self._endpoints) > 1:
                 logger.info("%s: %s", mask_url(str(endpoint.address)), outcome.reason)
         return outcome

@@ -213,3 +213,21 @@ async def test_a_service_that_takes_nothing_does_not_get_the_whole_batch_one_by_
     assert outcome.reason.startswith("HTTP 503")
     assert len(busy.requests) <= most
     await busy.close()
+
+
+class Locked(LogService):
+    def take(self, request: Any) -> Reply:
+        return Reply(401)
+
+
+async def test_a_host_that_needs_a_person_does_not_hold_up_the_others(service: LogService) -> None:
+    locked = Locked()
+    settings = {"type": "http", "url": [f"{locked.url}/in", f"{service.url}/in"]}
+    async with opened(settings) as sink:
+        for _ in range(4):
+            assert await sink.send(batch_of(sink, messages_of([b"x"]))) is CONFIRMED
+    assert locked.requests
+    alone = {"type": "http", "url": [f"{locked.url}/in", f"{locked.url}/other"]}
+    async with opened(alone) as sink:
+        assert (await sink.send(batch_of(sink, messages_of([b"x"])))).fate is Fate.BLOCKED
+    await locked.close()
