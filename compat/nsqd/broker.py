@@ -274,11 +274,7 @@ class Nsqd:
 
     def scan(self) -> None:
         """Put back what timed out, and what was deferred and is due."""
-        now = self.now()
-        for topic in self.topics.values():
-            topic.scan()
-            for channel in topic.channels.values():
-                channel.scan(now)
+        self._turn.scan()
 
     def _load(self) -> None:
         """Bring back what nsqd.dat names; nsqlookupd is not asked about it (nsqd-behaviour section 3)."""

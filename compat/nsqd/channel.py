@@ -93,6 +93,7 @@ class Channel:
         self.message_count += 1
         self._deferred.put(message, now + message.deferral)
         self._queue.defer(message)
+        self._wake(self)
 
     def add_consumer(self, consumer: Consumer) -> None:
         """A connection subscribed. Its RDY is 0, so nothing is delivered yet."""
@@ -137,8 +138,8 @@ class Channel:
         """TOUCH: restart the message's time-out. Raises NotInFlight."""
         self._in_flight.touch(message_id, consumer, now)
 
-    def scan(self, now: float) -> None:
-        """Put back what timed out, and what was deferred and is due."""
+    def scan(self, now: float) -> bool:
+        """Put back what timed out, and what was deferred and is due. Whether anything is left to look at."""
         expired = self._in_flight.take_expired(now)
         for message in expired:
             self.timeout_count += 1
@@ -149,8 +150,10 @@ class Channel:
             self._enqueue(expired + due)
         if self.overfull:
             self._queue.relieve()
-        if self._queue.backend_depth and self._line and not self.paused:
+        unread = bool(self._queue.backend_depth and self._line and not self.paused)
+        if unread:
             self._wake(self)  # it was not readable
+        return bool(unread or self._in_flight or self._deferred or self.overfull)
 
     def hand_out(self, now: float) -> None:
         """Give the waiting messages to the consumers in line, in turn and in equal shares."""

@@ -32,6 +32,17 @@ class SyncLock:
             if not self.cancelled:
                 temporary.replace(path)
 
+    def append(self, path: Path, content: bytes) -> None:
+        """Until `content` is on disk behind what the file holds; a crash may cut it short."""
+        with self._lock:
+            if self.cancelled:
+                return
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, FILE_MODE)
+        with open(fd, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(fd)
+
     def remove(self, paths: Iterable[Path]) -> None:
         """Remove data files that were read to their end."""
         with self._lock:
@@ -80,7 +91,7 @@ class SyncJob:
             if apart.replace:
                 store_file(self._apart_path, records, self.lock.replace)
             else:
-                append_file(self._apart_path, records)
+                self.lock.append(self._apart_path, records)
         self.lock.remove(self._finished)
         store_file(self._meta_path, self._meta, self.lock.replace)
         if apart is not None and not apart.messages:
@@ -105,15 +116,6 @@ def store_file(path: Path, content: bytes, replace: Callable[[Path, Path], objec
     finally:
         with contextlib.suppress(FileNotFoundError):
             temporary.unlink()
-
-
-def append_file(path: Path, content: bytes) -> None:
-    """Until `content` is on disk behind what the file holds; a crash may cut it short."""
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, FILE_MODE)
-    with open(fd, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(fd)
 
 
 def sync_folder(folder: Path) -> None:

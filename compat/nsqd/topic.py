@@ -103,10 +103,12 @@ class Topic:
         if self.ephemeral:
             self._queue.drop_surplus()
 
-    def scan(self) -> None:
-        """Try again what did not go on: a channel was overfull, or the disk not readable."""
-        if self._flows and self._queue.backend_depth:
+    def scan(self) -> bool:
+        """Try again what a full channel or an unreadable disk held up; whether there is any."""
+        stuck = self._flows and len(self._queue) > 0
+        if stuck:
             self._wake(self)
+        return stuck
 
     def store(self) -> int:
         """Stand still for good, and write what is in memory to the backend.

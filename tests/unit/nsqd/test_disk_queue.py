@@ -218,6 +218,24 @@ def test_one_message_that_stays_does_not_bring_back_all_since(
     assert not apart.exists()
 
 
+def test_a_sync_under_way_does_not_bring_back_what_was_stored_apart(
+    tmp_path: Path, in_flight: dict[bytes, Message]
+) -> None:
+    queue = open_queue(tmp_path, find=in_flight.get)
+    deferred = message(b"deferred")
+    hold(in_flight, deferred)
+    queue.keep(deferred)
+    job = queue.sync_job()
+    assert job is not None
+    job.sync_data()
+    queue.empty()
+    job.store_meta()
+    job.close()
+    queue.synced(None)
+    assert files(tmp_path) == {}
+    queue.close()
+
+
 def test_what_was_stored_apart_goes_when_all_of_it_is_finished(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_flight: dict[bytes, Message]
 ) -> None:

@@ -128,7 +128,7 @@ def test_what_is_behind_memory_moves_in_portions(
 
 
 def test_a_topic_waits_for_a_channel_that_is_overfull(
-    make_topic: Callable[..., Topic], make_channel: Callable[..., Channel]
+    make_topic: Callable[..., Topic], make_channel: Callable[..., Channel], woken: Woken
 ) -> None:
     topic = make_topic()
     backend = memory_backend()
@@ -142,6 +142,9 @@ def test_a_topic_waits_for_a_channel_that_is_overfull(
     assert (channel.depth, channel.overfull, topic.depth) == (2, True, 1)
     backend._budget.limit = budget
     channel.scan(0.0)
+    woken.count = 0
+    topic.scan()
+    assert woken.count == 1
     topic.pump(0.0)
     assert (channel.depth, channel.overfull, topic.depth) == (3, False, 0)
 
