@@ -187,7 +187,7 @@ class Delivery:
     async def _try(self, parcel: Parcel, first: bool) -> None:
         piece = self._next_piece(parcel)
         if piece is not None:
-            outcome = await self._send(piece, first)
+            outcome = await self._send(piece, first, proven=parcel.is_proven)
             self._settle(parcel, piece, outcome)
 
     def _next_piece(self, parcel: Parcel) -> Batch | None:
@@ -200,7 +200,7 @@ class Delivery:
             parcel.replace(*([rest] if rest is not None else []))
         return None
 
-    async def _send(self, batch: Batch, first: bool) -> Outcome:
+    async def _send(self, batch: Batch, first: bool, *, proven: bool) -> Outcome:
         started, crowded = self._clock(), len(self._under_way) >= self._concurrency.limit
         self.counters.retries += not first
         try:
@@ -219,13 +219,13 @@ class Delivery:
         if outcome.unsure:
             fates = outcome.per_event or [outcome.fate] * len(batch)
             self.counters.maybe_duplicates += fates.count(Fate.RETRY)
-        outcome = self._doubted(batch, outcome)
+        outcome = self._doubted(batch, outcome, proven)
         self._note(batch, outcome, started, crowded)
         return outcome
 
     # -- what an answer means
 
-    def _doubted(self, batch: Batch, outcome: Outcome) -> Outcome:
+    def _doubted(self, batch: Batch, outcome: Outcome, proven: bool) -> Outcome:
         """Refusals that are too many are no refusals of data: somebody has to look."""
         now, per_event = self._clock(), outcome.per_event
         if outcome.fate is Fate.CONFIRMED and per_event is None:
@@ -234,7 +234,7 @@ class Delivery:
             refused, confirmed = per_event.count(Fate.REJECTED), per_event.count(Fate.CONFIRMED)
             self._doubt.note(now, refused=refused, confirmed=confirmed)
         elif outcome.fate is Fate.REJECTED and len(batch) == 1:
-            self._doubt.note(now, refused=1, confirmed=0)
+            self._doubt.note(now, refused=1, confirmed=0, proven=proven)
         if not self._doubt.holds or (outcome.fate is not Fate.REJECTED and per_event is None):
             return outcome
         reason = f"too many events are refused, so all are held; the last time: {outcome.reason}"

@@ -28,9 +28,13 @@ class Doubt:
         self.holds = False
         """Whether refusals are no longer believed."""
 
-    def note(self, now: float, *, refused: int, confirmed: int) -> None:
-        """An answer about single events: so many were refused, and so many confirmed with them."""
-        self._in_a_row = 0 if confirmed else self._in_a_row + refused
+    def note(self, now: float, *, refused: int, confirmed: int, proven: bool = False) -> None:
+        """An answer about single events: so many were refused, and so many confirmed with them.
+
+        `proven`: events that came in the same batch have passed. Then it may well be the data, many though
+        they are: whoever published these published them one after the other.
+        """
+        self._in_a_row = 0 if confirmed or proven else self._in_a_row + refused
         self._count(now, refused, confirmed)
         all_refused = sum(second.refused for second in self._seconds)
         events = all_refused + sum(second.confirmed for second in self._seconds)
