@@ -28,7 +28,7 @@ from gateways.ship.files.series import FileRules, Series
 from gateways.ship.sinks.base import ThreadSink
 from gateways.ship.sinks.ndjson import ndjson_line
 from gateways.ship.sinks.outcomes import Failure, outcome_of
-from gateways.ship.sinks.settings import SinkSettings
+from gateways.ship.sinks.settings import PathText, SinkSettings
 from gateways.ship.sinks.targets import Targets
 from gateways.ship.template import Template, in_path
 from gateways.ship.values import Bytes, Seconds
@@ -47,11 +47,11 @@ class FileSettings(SinkSettings):
     """Lines to files; names may have <TOPIC> <HOST> <PID> <DATETIME> <REV>, and the places of templates."""
 
     type: Literal["file"] = "file"
-    path: str = Field(min_length=1, description="with <TOPIC> <HOST> <PID> <DATETIME> <REV>; a template")
-    folder: str | None = Field(
+    path: PathText = Field(min_length=1, description="with <TOPIC> <HOST> <PID> <DATETIME> <REV>; a template")
+    folder: PathText | None = Field(
         default=None, description="which `path` is relative to; by default what stands before its first place"
     )
-    work_folder: str | None = Field(
+    work_folder: PathText | None = Field(
         default=None, description="where a file is while it is written; finished ones move"
     )
     host_identifier: str = Field(

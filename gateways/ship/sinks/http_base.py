@@ -31,7 +31,7 @@ from gateways.ship.sinks.endpoints import (
 )
 from gateways.ship.sinks.http_answers import Answer, StatusRules
 from gateways.ship.sinks.http_client import HttpClient
-from gateways.ship.sinks.http_settings import HttpSinkSettings
+from gateways.ship.sinks.http_settings import HttpSinkSettings, fits_header
 from gateways.ship.sinks.parts import Settled, by_place, send_parts
 from nsqgw.config import USER_AGENT
 from nsqgw.errors import ConfigError, ConnectionFailed, NSQError
@@ -229,10 +229,14 @@ class HttpSinkBase(abc.ABC):
         common = {"Authorization": authorization} if authorization is not None else {}
         proof = self.signature(SignedRequest(request.method, target, address.origin, body))
         start = RequestStartLine(request.method, target, "HTTP/1.1")
-        try:
-            answer = await self._client.request(
-                address, start, {**common, **headers, **self._headers, **proof}, body, self.keep_bytes
+        all_headers = {**common, **headers, **self._headers, **proof}
+        unfit = [name for name, value in all_headers.items() if not fits_header(value)]
+        if unfit:
+            return Outcome(
+                Fate.BLOCKED, f"header {unfit[0]} has line ends, or letters that no header may have"
             )
+        try:
+            answer = await self._client.request(address, start, all_headers, body, self.keep_bytes)
         except asyncio.TimeoutError:
             return Outcome(Fate.RETRY, "Timeout: no answer in time", unsure=True)
         except (NSQError, OSError) as error:

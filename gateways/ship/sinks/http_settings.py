@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from gateways.ship.sinks.compression import Compression
 from gateways.ship.sinks.endpoints import Balance
@@ -12,6 +12,14 @@ from gateways.ship.sinks.settings import SinkSettings, Urls
 from gateways.ship.values import Seconds, Secret
 from nsqgw.config import TlsConfig
 from nsqgw.errors import ConfigError
+
+
+def fits_header(value: str) -> bool:
+    """Whether a header may have this value (RFC 9110, 5.5)."""
+    try:
+        return not set(value.encode("latin-1")).intersection(b"\r\n\0")
+    except UnicodeEncodeError:
+        return False
 
 
 class TlsSettings(BaseModel):
@@ -67,8 +75,13 @@ class HttpSinkSettings(SinkSettings):
         if self.username is not None and self.bearer_token is not None:
             raise ValueError("username and bearer_token exclude each other: give one of them")
         for name, value in self.headers.items():
-            if any(c in "\r\n\0" for c in name + value.get_secret_value()) or not name.isascii():
+            if not name.isascii() or not fits_header(name + value.get_secret_value()):
                 raise ValueError(f"header {name!r} contains what no header may: line ends, or a NUL")
+        secrets = {name: each.get_secret_value() for name, each in self if isinstance(each, SecretStr)}
+        secrets.pop("password", None)  # which goes in base64
+        for name, secret in secrets.items():
+            if not fits_header(secret):
+                raise ValueError(f"{name} has several lines, a NUL, or letters that no header may have")
         return self
 
     def authorization(self) -> str | None:

@@ -68,3 +68,13 @@ def _checked_template(text: str) -> str:
 
 TemplateText = Annotated[str, AfterValidator(_checked_template)]
 """The text of a template; see `gateways.ship.template`."""
+
+
+def _checked_path(text: str) -> str:
+    if "\0" in text:
+        raise ValueError(f"{text!r} is no path: take out the NUL")
+    return text
+
+
+PathText = Annotated[str, AfterValidator(_checked_path)]
+"""The path of a file or folder, or a template of one."""

@@ -20,7 +20,7 @@ from gateways.pipeline.identity import event_id
 from gateways.pipeline.sink import CONFIRMED, Fate, Outcome, Sink, SinkUnusable
 from gateways.ship.files.placing import sync_folder
 from gateways.ship.sinks.base import ThreadSink
-from gateways.ship.sinks.settings import SinkSettings
+from gateways.ship.sinks.settings import PathText, SinkSettings
 from gateways.ship.values import Seconds
 
 _MENDED_BY_A_PERSON = ("no such", "has no column", "readonly", "syntax error")
@@ -33,7 +33,7 @@ class SqliteSettings(SinkSettings):
     """
 
     type: Literal["sqlite"] = "sqlite"
-    path: str = Field(min_length=1, description="of the database; its folder has to be there")
+    path: PathText = Field(min_length=1, description="of the database; its folder has to be there")
     table: str = Field(
         default="nsq_events", pattern=r"^[A-Za-z_]\w{0,62}$", description="created when it is missing"
     )

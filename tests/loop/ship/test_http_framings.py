@@ -231,3 +231,9 @@ async def test_a_host_that_needs_a_person_does_not_hold_up_the_others(service: L
     async with opened(alone) as sink:
         assert (await sink.send(batch_of(sink, messages_of([b"x"])))).fate is Fate.BLOCKED
     await locked.close()
+
+
+async def test_a_header_that_cannot_be_sent_blocks_and_is_not_shown(service: LogService) -> None:
+    outcome = await sent(service, [b"x"], content_type="text/hush\r\nX: y")
+    assert outcome.fate is Fate.BLOCKED
+    assert outcome.reason == "header Content-Type has line ends, or letters that no header may have"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import TypeAdapter, ValidationError
 
-from gateways.ship.destination import KNOWN, parse_destination
+from gateways.ship.destination import KNOWN, SinkSettings, parse_destination
 from gateways.ship.sinks.file import FileSettings
 from gateways.ship.sinks.http import HttpSettings
 from gateways.ship.sinks.nsq import NsqSettings
@@ -71,6 +72,24 @@ def test_secrets_are_not_shown() -> None:
     cluster = NsqSettings(lookupd_http_addresses=("http://u:hush@h:4161/x",))
     assert "hush" not in str(cluster.shown())
     assert "hush" not in cluster.make(1).describe()
+
+
+@pytest.mark.parametrize("secret", ["hush\nhush", "hush\0", "hush\u20ac"])
+@pytest.mark.parametrize(
+    ("kind", "key"), [("http", "bearer_token"), ("datadog", "api_key"), ("splunk", "token")]
+)
+def test_a_secret_that_no_header_may_have_is_refused_and_not_shown(kind: str, key: str, secret: str) -> None:
+    document = {"type": kind, "url": "http://h", key: secret}
+    with pytest.raises(ValidationError) as caught:
+        TypeAdapter(SinkSettings).validate_python(document)
+    assert f"{key} has several lines" in str(caught.value)
+    assert all("hush" not in error["msg"] for error in caught.value.errors())
+
+
+@pytest.mark.parametrize("document", [{"type": "file", "path": "a\0b"}, {"type": "sqlite", "path": "a\0b"}])
+def test_a_path_has_no_nul(document: dict[str, str]) -> None:
+    with pytest.raises(ValidationError, match="take out the NUL"):
+        TypeAdapter(SinkSettings).validate_python(document)
 
 
 @pytest.mark.parametrize("rest", ["h:1?password=secret", "u:secret@h:1/0", "u:se/secret@h:1"])
