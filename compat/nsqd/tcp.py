@@ -155,6 +155,9 @@ class ClientConnection(asyncio.Protocol):
         error = self.client.protocol.error
         if error is not None:
             self._refuse(error)
+        elif self.client.protocol.ended:
+            self._flush()
+            self.close()
         elif self._flush() and self.client.consumer.blocked:
             self._transport.pause_reading()
 

@@ -71,6 +71,7 @@ class TlsTunnel:
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self.established = False
+        self.ended = False
         self.facts = TlsFacts()
         self._broken = False
         self._incoming = ssl.MemoryBIO()
@@ -95,12 +96,15 @@ class TlsTunnel:
         while self.established:
             try:
                 piece = self._tls.read(_PIECE_SIZE)
-            except (ssl.SSLWantReadError, ssl.SSLZeroReturnError):
+            except ssl.SSLWantReadError:
                 return
+            except ssl.SSLZeroReturnError:
+                piece = b""
             except ssl.SSLError as error:
                 self._broken = True
                 raise ProtocolError(f"corrupt TLS stream: {error.reason or error}") from error
             if not piece:
+                self.ended = True
                 return
             yield piece
 

@@ -32,6 +32,7 @@ class AnyClientTunnel:
 
     def __init__(self, connection: SSL.Connection) -> None:
         self.established = False
+        self.ended = False
         self.facts = TlsFacts()
         self._broken = False
         self._tls = connection
@@ -56,7 +57,10 @@ class AnyClientTunnel:
         while self.established:
             try:
                 piece = self._tls.recv(_PIECE_SIZE)
-            except (SSL.WantReadError, SSL.ZeroReturnError):
+            except SSL.WantReadError:
+                return
+            except SSL.ZeroReturnError:
+                self.ended = True
                 return
             except SSL.Error as error:
                 self._broken = True

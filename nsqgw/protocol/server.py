@@ -87,6 +87,11 @@ class ServerProtocol:
         """Why the connection is to be closed, once the commands before the mistake are answered."""
         return self._error or self._reader.error
 
+    @property
+    def ended(self) -> bool:
+        """Whether the client said within TLS that it sends no more; nsqd then closes the connection."""
+        return self._tunnel is not None and self._tunnel.ended
+
     def receive_data(self, data: bytes) -> list[Request]:
         """The commands that `data` completes. After an error everything is ignored."""
         requests: list[Request] = []
@@ -218,6 +223,8 @@ class ServerProtocol:
             self._start_encrypting()
         for piece in self._tunnel.plain():
             self._inflate(piece, requests)
+        if self._tunnel.ended:
+            self.receive_eof()
 
     def _inflate(self, data: bytes, requests: list[Request]) -> None:
         if self._codec is None:

@@ -12,11 +12,13 @@ from typing import Protocol
 class Tunnel(Protocol):
     """The server's end of one TLS connection.
 
-    `established` becomes true when the handshake is over. `encrypt` takes no data before, though it may be
+    `established` becomes true when the handshake is over, `ended` when the client said that it sends no more,
+    and `plain` gave all that came before. `encrypt` takes no data before, though it may be
     called with none for what the handshake has to say.
     """
 
     established: bool
+    ended: bool
 
     def receive(self, data: bytes) -> None:
         """Take what came; it drives the handshake. IdentifyFailed when that fails."""

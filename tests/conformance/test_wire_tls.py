@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +67,24 @@ def test_c_tcp_43_44_an_ok_in_each_layer_then_bodies_of_all_sizes(
             else:
                 assert data == b"_heartbeat_"
         assert sorted(seen) == sorted(bodies)
+
+
+@pytest.mark.parametrize("policy", ["", "require"])
+@pytest.mark.parametrize("command", [b"PUB t\n\0\0\0\1x", b"SUB t ch\n", b"PUB t\n\0\0\0\2x"])
+def test_the_end_of_tls_ends_the_connection(
+    start_tls: StartTls, certificates: Certificates, context: ssl.SSLContext, policy: str, command: bytes
+) -> None:
+    context.load_cert_chain(certificates.client)
+    stream = upgrade(start_tls(**{"tls_client_auth_policy": policy} if policy else {}), context)
+    with stream.socket, socket.socket(fileno=os.dup(stream.socket.fileno())) as bare:
+        assert stream.frame() == (RESPONSE, b"OK")
+        stream.send(command)
+        with suppress(ssl.SSLError):  # an answer is under way, and nsqd sends no such end of its own
+            stream.socket.unwrap()
+        bare.settimeout(15)
+        with suppress(ConnectionError):
+            while bare.recv(65536):
+                pass
 
 
 def test_without_a_certificate_tls_is_not_granted(wire: Wire) -> None:
