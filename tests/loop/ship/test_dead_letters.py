@@ -162,6 +162,18 @@ async def test_a_rotated_and_compressed_file(path: Path) -> None:
     assert (await run(zipped, None)).replayed == 240
 
 
+@pytest.mark.parametrize("rest", [b"", b"\xff" * 100], ids=["cut", "garbage"])
+async def test_a_torn_compressed_file_is_read_up_to_there_and_told(path: Path, rest: bytes) -> None:
+    lines = path.read_bytes().splitlines(keepends=True)
+    whole, torn = gzip.compress(b"".join(lines[:200])), gzip.compress(b"".join(lines[200:]))
+    zipped = path.with_name("dead.ndjson.gz")
+    zipped.write_bytes(whole + torn[:20] + rest)
+    target = Taking()
+    async with LetterFile(zipped) as source:
+        tally = await replay(source, target, wanted=everything)
+    assert (len(target.bodies), tally.unreadable) == (200, 1)
+
+
 async def test_into_a_sink_with_the_key_they_had(path: Path) -> None:
     sink = ScriptedSink(*[refusing(b"body 3")] * 40)
     tally = await run(path, IntoSink(sink))
