@@ -272,7 +272,13 @@ def _line(place: str, letter: Letter) -> str:
     fields = letter.fields
     reason = fields["reason"]
     shown = reason if len(reason) <= _SHOWN_REASON else f"{reason[: _SHOWN_REASON - 3]}..."
-    return f"{place}  {fields['time']}  {fields['topic']}  {fields['sink']}  {fields['attempts']}  {shown}"
+    line = f"{place}  {fields['time']}  {fields['topic']}  {fields['sink']}  {fields['attempts']}  {shown}"
+    return _printable(line)
+
+
+def _printable(text: str) -> str:
+    """Without what would move a terminal's cursor, or worse: letters hold what strangers have published."""
+    return "".join(each if each.isprintable() or each in "\n\t" else "\ufffd" for each in text)
 
 
 def _as_json(letter: Letter) -> str:
@@ -284,6 +290,6 @@ def _as_json(letter: Letter) -> str:
 def _print_letter(letter: Letter) -> None:
     for name, value in letter.fields.items():
         if not name.startswith("body"):
-            click.echo(f"{name}: {value}")
+            click.echo(_printable(f"{name}: {value}"))
     click.echo(f"body: {len(letter.body)} bytes")
-    click.echo(letter.body)
+    click.echo(_printable(letter.body.decode(errors="replace")) if sys.stdout.isatty() else letter.body)

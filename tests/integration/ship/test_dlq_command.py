@@ -183,3 +183,14 @@ def test_bad_input_is_one_line(
     error = capsys.readouterr().err
     assert says in error
     assert len(error.splitlines()) == 1
+
+
+def test_letters_cannot_talk_to_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "dead.ndjson"
+    letter = DeadLetter(one_message(b"body", 0, "events"), b"", "cut \x1b[2J off", "search")
+    path.write_bytes(write_letter(letter, "app", 0.0) + b"\n")
+    for arguments in (("list",), ("show", "1")):
+        assert main(("ship", "dlq", *arguments, "--file", str(path))) == 0
+        out = capsys.readouterr().out
+        assert "cut \ufffd[2J off" in out
+        assert "\x1b" not in out
