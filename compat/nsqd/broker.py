@@ -283,7 +283,7 @@ class Nsqd:
         self.storage.loaded()
 
     def _load_topic(self, metadata: TopicMetadata) -> None:
-        topic = self._add_topic(metadata.name)
+        topic = self.topics.get(metadata.name) or self._add_topic(metadata.name)
         topic.set_paused(metadata.paused)
         for each in metadata.channels:
             self.channel(topic, each.name).set_paused(each.paused)

@@ -165,6 +165,8 @@ class DataPath:
     def _look_around(self) -> None:
         """Note which data files there are; remove what a crash left of files that were being stored."""
         for entry in os.scandir(self._folder):
+            if entry.is_dir():
+                continue
             if _TEMPORARY.fullmatch(entry.name):
                 os.unlink(entry)
             elif (found := _DATA_FILE.fullmatch(entry.name)) is not None:

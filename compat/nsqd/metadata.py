@@ -43,7 +43,7 @@ def encode_metadata(topics: Iterable[Topic]) -> bytes:
 
 def decode_metadata(content: bytes) -> list[TopicMetadata]:
     """What nsqd.dat says. Raises ValueError; names nsqd would refuse are left out with a warning."""
-    document = json.loads(content)
+    document = json.loads(content.decode("utf-8", "replace"))
     document = _is(dict, {} if document is None else document, "the whole")
     topics = []
     for each in _is(list, document.get("topics") or [], "topics"):

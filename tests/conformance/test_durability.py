@@ -178,6 +178,17 @@ def test_names_that_cannot_be_are_left_out(start: Start, folder: Path) -> None:
     assert (topic["topic_name"], [each["channel_name"] for each in topic["channels"]]) == ("t", ["c"])
 
 
+@pytest.mark.parametrize("twice", ["t", "\\udcff"])
+def test_an_odd_nsqd_dat_and_folder_do_no_harm(start: Start, folder: Path, twice: str) -> None:
+    document = f'{{"topics":[{{"name":"t","channels":[{{"name":"c"}}]}},{{"name":"{twice}"}}]}}'
+    content = document.replace("\\udcff", "\udcff").encode("utf-8", "surrogateescape")
+    (folder / "nsqd.dat").write_bytes(content)
+    (folder / "nsqd.dat.123.tmp").mkdir()
+    nsqd = start()
+    [topic] = stats(nsqd.http_address)["topics"]
+    assert (topic["topic_name"], [each["channel_name"] for each in topic["channels"]]) == ("t", ["c"])
+
+
 def test_c_nsqd_8_9_10_names_meta_and_size_of_the_files(start: Start) -> None:
     nsqd = start(mem_queue_size=0, max_bytes_per_file=1000, sync_every=1)
     create(nsqd, "t", "c")
