@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from collections.abc import Callable, Generator, Iterator
 from datetime import timedelta
@@ -70,3 +71,15 @@ def _started(running: contextlib.ExitStack, daemon: Daemon) -> Daemon:
     daemon.start()
     running.callback(daemon.close)
     return daemon
+
+
+@pytest.fixture(autouse=True)
+def logging_stays() -> Iterator[None]:
+    """A command that is run inside a test configures logging: not for the tests behind it."""
+    root = logging.getLogger()
+    level = root.level
+    yield
+    root.setLevel(level)
+    for handler in root.handlers[:]:
+        if type(handler) is logging.StreamHandler:  # pytest's own are of subclasses
+            root.removeHandler(handler)

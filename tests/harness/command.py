@@ -21,6 +21,11 @@ def run_nsqgw(*arguments: str, timeout: float = 30.0) -> subprocess.CompletedPro
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=timeout, check=False)
 
 
+def _heed_interrupts() -> None:
+    """In the child: shells have their background jobs, and what those start, ignore SIGINT."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Nsqgw:
     """The command, or another program of the same manners, running in the background; killed at the end."""
 
@@ -35,6 +40,7 @@ class Nsqgw:
                 stderr=log,
                 stdout=subprocess.PIPE,
                 env={**os.environ, "PYTHONPATH": str(ROOT)},
+                preexec_fn=_heed_interrupts,
             )
 
     @property
