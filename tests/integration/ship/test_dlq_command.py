@@ -136,17 +136,17 @@ def test_an_interruption_in_the_middle_loses_none(dlq: Dlq, broker: Daemon, tmp_
     assert depth(broker, "interrupted", "dlq") >= COUNT - moved
     dlq("replay", *where)
     assert depth(broker, "interrupted", "dlq") == 0
-    bodies = asyncio.run(_bodies(broker))
+    bodies = asyncio.run(_bodies(broker, "moved"))
     assert set(bodies) == {b"body %d" % n for n in range(COUNT)}
     assert bodies.total() - len(bodies) <= 20  # confirmed, and cut off before it was finished
 
 
-async def _bodies(daemon: Daemon) -> Counter[bytes]:
+async def _bodies(daemon: Daemon, topic: str) -> Counter[bytes]:
     from nsqgw import Consumer
 
     found: Counter[bytes] = Counter()
     async with Consumer(
-        "events", "check", nsqd_tcp_addresses=[daemon.tcp_address], max_in_flight=500
+        topic, "check", nsqd_tcp_addresses=[daemon.tcp_address], max_in_flight=500
     ) as consumer:
         async for batch in consumer.batches(max_wait=0.2):
             found.update(message.body for message in batch)
