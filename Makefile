@@ -53,7 +53,7 @@ test: venv
 	$(BIN)/pytest -n $(JOBS) --dist=loadfile $(ARGS)
 
 test-oldest:
-	tools/test_oldest.sh
+	tools/test_oldest.sh $(ARGS)
 
 docs: venv
 	$(BIN)/python -m sphinx -q -W -b html docs .cache/docs

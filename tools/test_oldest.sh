@@ -32,4 +32,4 @@ if [[ ! -e $stamp || setup.cfg -nt $stamp ]]; then
     touch "$stamp"
 fi
 "$venv/bin/python" --version
-"$venv/bin/pytest" -q -n 4 --dist=loadfile tests/unit tests/loop tests/properties
+"$venv/bin/pytest" -q -n 4 --dist=loadfile tests/unit tests/loop tests/properties "$@"
