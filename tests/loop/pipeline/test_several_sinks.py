@@ -140,9 +140,9 @@ async def test_a_best_effort_sink_that_refuses_or_is_gone_is_counted(
     source.deliver(b"b")
     await eventually_async(lambda: len(source.origin.finished) == 2)
     assert pipeline.branches[1].counters.dropped == {"rejected": 1}
-    await eventually_async(lambda: pipeline.branches[2].counters.dropped["failed"] == 1)
-    await pipeline.drain(3600.0)
-    assert pipeline.branches[2].counters.dropped["drain"] == 1
+    await asyncio.wait_for(pipeline.drain(3600.0), 30)
+    dropped = pipeline.branches[2].counters.dropped
+    assert dropped["failed"] + dropped["drain"] == 2  # b may come before or after the loss is noticed
 
 
 async def test_what_is_not_routed_to_a_lost_sink_is_not_told_as_dropped(
