@@ -295,7 +295,7 @@ class _Exchange(HTTPMessageDelegate):
             answer = success(result, style)
         except ApiError as refusal:
             answer = error(refusal.status, refusal.code, style)
-        except Exception:
+        except Exception:  # a mistake of ours is a 500 and a line in the log, not a dead port
             self._api.logger.exception("HTTP handler of %s %s failed", self._call.method, self._call.path)
             answer = error(500, "INTERNAL_ERROR", style)
         self._send(answer)

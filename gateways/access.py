@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from nsqgw.config import ConnectionConfig, ConsumerConfig, TlsConfig
@@ -47,4 +47,4 @@ class NsqAccess:
     def shown(self) -> dict[str, object]:
         """For /config: secrets masked."""
         masked = {name: MASK for name in ("auth_secret", "lookupd_auth_secret") if getattr(self, name)}
-        return asdict(replace(self, **masked))  # type: ignore[arg-type]
+        return asdict(self) | masked

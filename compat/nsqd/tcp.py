@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from compat.nsqd.client import Client
@@ -229,9 +229,9 @@ class ClientConnection(asyncio.Protocol):
         logger.error("[%s] does not read: nothing could be written for a heartbeat interval", self.address)
         self.abort()
 
-    def _set_timer(self, name: str, delay: float, callback: object) -> None:
+    def _set_timer(self, name: str, delay: float, callback: Callable[[], object]) -> None:
         self._cancel_timer(name)
-        self._timers[name] = self._loop.call_later(delay, callback)  # type: ignore[arg-type]
+        self._timers[name] = self._loop.call_later(delay, callback)
 
     def _cancel_timer(self, name: str) -> None:
         if (timer := self._timers.pop(name, None)) is not None:

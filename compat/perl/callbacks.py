@@ -31,7 +31,7 @@ def call(callback: Callable[..., object] | None, *arguments: Any) -> None:
         return
     try:
         callback(*arguments)
-    except Exception:
+    except Exception:  # whatever the program's own code raises
         logger.exception("the callback %s failed", getattr(callback, "__qualname__", callback))
 
 

@@ -28,5 +28,5 @@ def wait_until(probe: Callable[[], T], good: Callable[[T], bool], timeout: float
     """The first value of `probe()` that is good, or the last one when `timeout` seconds have passed."""
     deadline = time.monotonic() + timeout
     while not good(value := probe()) and time.monotonic() < deadline:
-        time.sleep(INTERVAL)
+        time.sleep(INTERVAL)  # between looks at another thread or process; callers have no loop to hold up
     return value

@@ -42,7 +42,7 @@ class Duration(click.ParamType):  # type: ignore[type-arg]  # generic in click's
             self.fail(str(error), param, ctx)
 
 
-class Boolean(click.ParamType):  # type: ignore[type-arg]
+class Boolean(click.ParamType):  # type: ignore[type-arg]  # generic in click's newest versions only
     """`true` or `false`, in the spellings Go takes."""
 
     name = "true|false"
@@ -55,7 +55,7 @@ class Boolean(click.ParamType):  # type: ignore[type-arg]
         return _BOOLEANS[str(value).lower()]
 
 
-class Numbers(click.ParamType):  # type: ignore[type-arg]
+class Numbers(click.ParamType):  # type: ignore[type-arg]  # generic in click's newest versions only
     """Numbers with commas between them, as a tuple; for a flag that may also come several times."""
 
     name = "number[,...]"

@@ -48,7 +48,7 @@ SUBCOMMANDS = {
 DESTINATION = Parsed("destination", parse_destination)
 
 
-def _setting(flag: str, kind: click.ParamType, text: str) -> Callable[..., Any]:  # type: ignore[type-arg]
+def _setting(flag: str, kind: click.ParamType, text: str) -> Callable[..., Any]:  # type: ignore[type-arg]  # generic in click's newest versions only
     """An option whose default is the model's."""
     default = ShipSettings.model_fields[flag.lstrip("-").replace("-", "_")].default
     shown = f"{default:g}s" if kind is DURATION else str(default)

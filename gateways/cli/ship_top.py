@@ -38,7 +38,7 @@ def command(admin_address: str, interval: float, once: bool) -> int:
     before = _look(admin_address)
     while True:
         asked = time.monotonic()
-        time.sleep(interval)
+        time.sleep(interval)  # the command does nothing else, and has no loop
         now = _look(admin_address)
         text = table(rows(before, now, time.monotonic() - asked))
         if once:

@@ -152,7 +152,7 @@ class PushGateway:
             await within(timeout, feed.stop(self._config.drain_timeout * _CONSUMERS_PART))
         except asyncio.TimeoutError:
             logger.warning("topic %s: the feed did not stop within %gs", topic, timeout)
-        except Exception:
+        except Exception:  # one feed's mistake must not keep the others from being stopped
             logger.exception("topic %s: the feed did not stop in order", topic)
 
     def _new_producer(self) -> Producer:

@@ -62,7 +62,7 @@ class _Handler(RequestHandler):
 
 
 class _Snapshot(_Handler):
-    def initialize(self, hosts: AllowedHosts, journal: Journal) -> None:  # type: ignore[override]
+    def initialize(self, hosts: AllowedHosts, journal: Journal) -> None:  # type: ignore[override]  # tornado's way
         super().initialize(hosts)
         self._journal = journal
 
@@ -73,7 +73,7 @@ class _Snapshot(_Handler):
 
 
 class _Stream(_Handler):
-    def initialize(self, hosts: AllowedHosts, streams: TopologyStreams) -> None:  # type: ignore[override]
+    def initialize(self, hosts: AllowedHosts, streams: TopologyStreams) -> None:  # type: ignore[override]  # tornado's way
         super().initialize(hosts)
         self._streams = streams
 

@@ -15,7 +15,7 @@ def guarded(on_fact: OnFact) -> OnFact:
     def report(fact: Fact) -> None:
         try:
             on_fact(fact)
-        except Exception:
+        except Exception:  # whatever the program's own code raises: it only looks on
             logger.exception("on_fact failed for %s", fact)
 
     return report

@@ -88,4 +88,4 @@ def future_for(then: Then) -> asyncio.Future[None]:
 
 def tell_of(future: asyncio.Future[None], then: Then) -> None:
     """Tell `then` the outcome of `future`, which nobody cancels."""
-    future.add_done_callback(lambda done: tell(then, done.exception()))  # type: ignore[arg-type]
+    future.add_done_callback(lambda done: tell(then, done.exception()))  # type: ignore[arg-type]  # an NSQError

@@ -15,7 +15,7 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 from gateways.ship.dead_letters.source import Found, read_found
 
@@ -97,4 +97,6 @@ class LetterFile:
 
 
 def _opened(path: Path) -> IO[bytes]:
-    return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")  # type: ignore[return-value]
+    if path.suffix == ".gz":
+        return cast("IO[bytes]", gzip.open(path, "rb"))  # which it is, though not by its class
+    return path.open("rb")

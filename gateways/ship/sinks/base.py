@@ -67,8 +67,8 @@ class ThreadSink(abc.ABC):
             if self._waiting.pop(batch, None) is not None:
                 del self._outcomes[batch]
             raise
-        except Exception:
-            self._outcomes.pop(batch, None)  # the next try writes anew
+        except Exception:  # whatever a write raises: the next try writes anew
+            self._outcomes.pop(batch, None)
             raise
         self._outcomes.pop(batch, None)
         return result

@@ -70,8 +70,8 @@ def _length(value: Any) -> int | None:
 
 def _number(value: Any) -> int | float | None:
     """A number, or the one that a text shows; null for what is none."""
-    if _is_number(value):
-        return value  # type: ignore[no-any-return]
+    if isinstance(value, int | float) and _is_number(value):
+        return value
     if not isinstance(value, str) or len(value) > _MAX_NUMBER_TEXT:
         return None
     try:

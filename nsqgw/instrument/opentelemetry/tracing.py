@@ -167,7 +167,7 @@ def _links(messages: Iterable[Message], creation_context: CreationContext) -> li
     for message in messages:
         try:
             context = creation_context(message)
-        except Exception:
+        except Exception:  # whatever the program's own code raises: a span goes without this link
             logger.exception("creation_context failed for %r", message)
             continue
         origin = get_current_span(context).get_span_context() if context is not None else None

@@ -28,14 +28,11 @@ async def test_the_program_leads_through_the_dialogue(fake: ScriptedNsqd, record
         conn.nop()
 
     def on_connected(conn: Connection) -> None:
-        conn.identify(record("identified", on_identified), sample_rate=10)
+        conn.identify(record("identified", on_identified))
 
     conn = connection(
         fake,
         record("connected", on_connected),
-        client_id="me",
-        hostname="me.example",
-        user_agent="mine/1 ",
         disconnect_cb=record("disconnected"),
         heartbeat_cb=record("heartbeat"),
     )
@@ -56,7 +53,19 @@ async def test_the_program_leads_through_the_dialogue(fake: ScriptedNsqd, record
     assert session.ids("FIN") == [1]
     assert session.lines("REQ") == [f"REQ {message_id(2).decode()} 20"]
     assert session.ids("TOUCH") == [3]
-    document = json.loads(session.bodies[0])
+    assert record.of("published") == [(conn, {"msg": "OK"})]
+    assert record.of("heartbeat") == [(conn,)]
+    assert record.of("disconnect") == [(conn, conn, {"msg": "CLOSE_WAIT"})]
+    assert record.names[:2] == ["connected", "identified"]
+    assert record.names[-2:] == ["disconnect", "disconnected"]
+    assert conn.identify_info["version"] == "1.3.0"
+
+
+async def test_what_identify_tells(fake: ScriptedNsqd) -> None:
+    names = {"client_id": "me", "hostname": "me.example", "user_agent": "mine/1 "}
+    async with connection(fake, lambda conn: conn.identify(sample_rate=10), **names) as conn:
+        await eventually_async(lambda: conn.identify_info)
+    document = json.loads(fake.sessions[0].bodies[0])
     told = {key: document[key] for key in ("client_id", "short_id", "hostname", "long_id", "sample_rate")}
     assert told == {
         "client_id": "me",
@@ -67,12 +76,6 @@ async def test_the_program_leads_through_the_dialogue(fake: ScriptedNsqd, record
     }
     assert document["user_agent"] == f"mine/1 {USER_AGENT}"
     assert document["heartbeat_interval"] == 30_000
-    assert record.of("published") == [(conn, {"msg": "OK"})]
-    assert record.of("heartbeat") == [(conn,)]
-    assert record.of("disconnect") == [(conn, conn, {"msg": "CLOSE_WAIT"})]
-    assert record.names[:2] == ["connected", "identified"]
-    assert record.names[-2:] == ["disconnect", "disconnected"]
-    assert conn.identify_info["version"] == "1.3.0"
 
 
 async def test_a_lost_connection_stays_so_until_it_is_connected_again(
