@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from gateways.pipeline.pipeline import Pipeline
+from harness.pipeline import FakeSource
 
 Run = Callable[..., Pipeline]
 
@@ -26,3 +27,11 @@ async def run() -> AsyncIterator[Run]:
     yield run_one
     for pipeline in running:
         await pipeline.drain(0.0)
+
+
+@pytest.fixture
+def source() -> FakeSource:
+    """One that has no more to give, so that batches are cut at once."""
+    starved = FakeSource()
+    starved.is_starved = True
+    return starved

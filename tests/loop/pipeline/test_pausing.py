@@ -23,13 +23,6 @@ Start = Callable[..., Pipeline]
 
 
 @pytest.fixture
-def source() -> FakeSource:
-    starved = FakeSource()
-    starved.is_starved = True
-    return starved
-
-
-@pytest.fixture
 def start(run: Start, source: FakeSource) -> Start:
     """Starts a pipeline from the source to a sink; keywords are those of the limits."""
 

@@ -27,13 +27,6 @@ Start = Callable[..., Pipeline]
 
 
 @pytest.fixture
-def source() -> FakeSource:
-    starved = FakeSource()
-    starved.is_starved = True
-    return starved
-
-
-@pytest.fixture
 def start(run: Start, source: FakeSource) -> Start:
     """Starts a pipeline from the source to these routes."""
 
