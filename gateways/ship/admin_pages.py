@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from tornado.web import RequestHandler
 from gateways.ship.status import status
 from gateways.ship.tap import MAX_WATCHERS, Tap
 from nsqgw.deadline import within
+from nsqgw.service.hosts import is_loopback
 
 if TYPE_CHECKING:
     from gateways.ship.gateway import ShipGateway
@@ -88,10 +88,7 @@ class _Tap(_Page):
         allowed = self._gateway.config.service.tap
         if allowed != "loopback":
             return allowed == "any"
-        try:
-            return ipaddress.ip_address(self.request.remote_ip or "").is_loopback
-        except ValueError:
-            return False
+        return is_loopback(self.request.remote_ip)
 
     def _sample(self) -> float | None:
         try:

@@ -1,12 +1,14 @@
-"""The admin port: /ping, /ready, /metrics (Prometheus) and /config of any service.
+"""The admin port: /ping, /ready, /metrics (Prometheus), /config and the log level of any service.
 
-It reads live state when asked and keeps none. It needs the extra `gateways` (prometheus_client), so only
-service.lifecycle imports it, and only when an admin address is given.
+It reads live state when asked and keeps none; /livez and /readyz are other names of the first two. It needs
+the extra `gateways` (prometheus_client), so only service.lifecycle imports it, and only when an admin address
+is given.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -19,17 +21,21 @@ from tornado.httputil import HTTPServerRequest
 from tornado.routing import Matcher, Rule, URLSpec
 from tornado.web import Application, RequestHandler
 
-from nsqgw.service.hosts import AllowedHosts, refusal
+from nsqgw.errors import ConfigError
+from nsqgw.service import logs
+from nsqgw.service.hosts import AllowedHosts, is_loopback, refusal
 from nsqgw.service.lifecycle import Service
 from nsqgw.service.listen import bound_address, listen
 from nsqgw.version import __version__
+
+logger = logging.getLogger(__name__)
 
 _IDLE_TIMEOUT = 60.0
 _MAX_REQUEST_BYTES = 64 * 1024
 
 
 class AdminPort:
-    """An HTTP server for people, probes and Prometheus; it changes nothing.
+    """An HTTP server for people, probes and Prometheus; it changes nothing but the log level.
 
     `registry` answers /metrics. `ready()` gives None or the reason for a 503. `settings()` is shown by
     /config as it is: its secrets must be masked already. `hosts` are the names it answers to, `routes` what
@@ -47,8 +53,9 @@ class AdminPort:
     ) -> None:
         pages: list[Rule] = [
             Rule(_ForeignHost(hosts), _Misdirected),
-            URLSpec("/ping", _Ping),
-            URLSpec("/ready", _Ready, {"ready": ready}),
+            URLSpec("/(?:ping|livez)", _Ping),
+            URLSpec("/readyz?", _Ready, {"ready": ready}),
+            URLSpec("/config/log_level", _LogLevel),
             URLSpec("/metrics", _Metrics, {"registry": registry}),
             URLSpec("/config", _Config, {"settings": settings}),
             *routes,
@@ -133,6 +140,30 @@ class _Metrics(RequestHandler):
         encode, content_type = choose_encoder(self.request.headers.get("Accept", ""))
         self.set_header("Content-Type", content_type)
         self.write(encode(self._registry))
+
+
+class _LogLevel(RequestHandler):
+    """GET tells it, PUT sets it: the path and the form that nsqd has. From this machine only."""
+
+    def get(self) -> None:
+        self._answer(200, logs.level())
+
+    def put(self) -> None:
+        if not is_loopback(self.request.remote_ip):
+            self._answer(403, "the log level is changed from this machine only")
+            return
+        try:
+            logs.set_level(self.request.body.decode("utf-8", "replace").strip().lower())
+        except ConfigError as error:
+            self._answer(400, str(error))
+            return
+        logger.warning("the log level is %s from now on", logs.level())
+        self._answer(200, logs.level())
+
+    def _answer(self, code: int, text: str) -> None:
+        self.set_status(code)
+        self.set_header("Content-Type", "text/plain; charset=utf-8")
+        self.write(text + "\n")
 
 
 class _Config(RequestHandler):

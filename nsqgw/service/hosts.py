@@ -52,6 +52,14 @@ def refusal(host: str | None) -> str:
     return f"host {host!r} is none of this server's names; --allow-host adds one"
 
 
+def is_loopback(remote_ip: str | None) -> bool:
+    """Whether a request came from this machine; what came over a unix socket has no address and did not."""
+    try:
+        return ip_address(remote_ip or "").is_loopback
+    except ValueError:
+        return False
+
+
 def _folded(name: str) -> str:
     return name.lower().removesuffix(".")
 

@@ -1,4 +1,4 @@
-"""Log lines for services: key=value or JSON, one record a line, on stderr.
+"""Log lines for services: key=value or JSON, one record a line, on stderr; repeated ones are counted.
 
 Programs call `configure` once at their start; the library never does. What is passed as `extra=` to a logging
 call is written as fields of its own.
@@ -12,6 +12,9 @@ import sys
 from collections.abc import Iterable
 from datetime import datetime, timezone
 
+from nsqgw.errors import ConfigError
+from nsqgw.service.log_flood import FloodHandler
+
 LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("logfmt", "json")
 
@@ -21,9 +24,21 @@ _NEEDS_QUOTES = frozenset(' "=\\')
 
 def configure(level: str = "info", style: str = "logfmt") -> None:
     """Write records of `level` (one of LEVELS) and above to stderr, as `style` (one of FORMATS) says."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = FloodHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if style == "json" else KeyValueFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+
+
+def level() -> str:
+    """The level in force, one of LEVELS when `configure` or `set_level` gave it."""
+    return logging.getLevelName(logging.getLogger().level).lower()
+
+
+def set_level(name: str) -> None:
+    """Write records of this level and above from now on. Raises ConfigError for another word."""
+    if name not in LEVELS:
+        raise ConfigError(f"log level {name[:40]!r} is not known: it must be one of {', '.join(LEVELS)}")
+    logging.getLogger().setLevel(name.upper())
 
 
 class KeyValueFormatter(logging.Formatter):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import socket
 from collections.abc import AsyncIterator, Iterable
 
@@ -143,3 +144,37 @@ async def test_other_addresses_that_cannot_be_had(
     other = admin_port(program)
     with pytest.raises(error, match=text):
         other.listen(address)
+
+
+async def put_level(port: AdminPort, level: str) -> HTTPResponse:
+    return await AsyncHTTPClient().fetch(
+        f"http://{port.address}/config/log_level", method="PUT", body=level, raise_error=False
+    )
+
+
+async def test_the_log_level_changes_while_it_runs(port: AdminPort) -> None:
+    root = logging.getLogger()
+    before = root.level
+    try:
+        assert (await put_level(port, "debug")).body == b"debug\n"
+        assert root.level == logging.DEBUG
+        assert (await get(port, "/config/log_level")).body == b"debug\n"
+        refused = await put_level(port, "loud")
+        assert (refused.code, b"must be one of debug, info" in refused.body) == (400, True)
+        assert root.level == logging.DEBUG
+    finally:
+        root.setLevel(before)
+
+
+async def test_the_log_level_is_this_machines_affair(
+    port: AdminPort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nsqgw.service.admin.is_loopback", lambda address: False)
+    before = logging.getLogger().level
+    answer = await put_level(port, "debug")
+    assert (answer.code, logging.getLogger().level) == (403, before)
+
+
+async def test_the_names_that_kubernetes_has_for_it(port: AdminPort) -> None:
+    assert (await get(port, "/livez")).body == b"OK"
+    assert (await get(port, "/readyz")).code == 503
