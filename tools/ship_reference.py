@@ -16,14 +16,14 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
+from gateways.service.nsq_settings import NsqSettings, TlsSettings
+from gateways.service.values import Bytes, Seconds
 from gateways.ship.config import ServiceSettings
 from gateways.ship.config_file import GROUPS, pipeline_keys
 from gateways.ship.destination import SinkSettings
-from gateways.ship.nsq import NsqSettings, TlsSettings
 from gateways.ship.settings import NamedSink, ShipSettings
 from gateways.ship.transforms.chain import TransformSettings
 from gateways.ship.trial import TrialSettings
-from gateways.ship.values import Bytes, Seconds
 
 PAGE = Path(__file__).parents[1] / "docs" / "ship-settings.md"
 

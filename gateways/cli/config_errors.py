@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import click
 
-from gateways.ship.config import EXIT_CONFIG
-from gateways.ship.problems import BadConfigFile
+from gateways.service.config_file import EXIT_CONFIG
+from gateways.service.problems import BadConfigFile
 
 
 @contextlib.contextmanager

@@ -10,28 +10,20 @@
 from __future__ import annotations
 
 import os
-import re
-import sys
 from collections.abc import Mapping
 from pathlib import Path as FilePath
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
+from gateways.service.config_file import Tables, load
+from gateways.service.nsq_settings import NsqSettings
+from gateways.service.problems import Problem, problems_of, unknown_key
+from gateways.service.toml_lines import Path
 from gateways.ship.config import ServiceSettings, ShipConfig
 from gateways.ship.destination import SinkSettings
-from gateways.ship.environment import interpolated
-from gateways.ship.nsq import NsqSettings
-from gateways.ship.problems import BadConfigFile, Problem, problems_of, told, unknown_key
 from gateways.ship.settings import NamedSink, ShipSettings
-from gateways.ship.toml_lines import KeyLines, Path
 from gateways.ship.trial import TrialSettings
-from nsqgw.errors import ConfigError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 TABLES = ("nsq", "service", "pipeline", "sink", "test")
 
@@ -50,9 +42,6 @@ _STAND_INS: dict[str, Any] = {
 """For what has problems of its own, so that those of the pipeline are told beside them."""
 
 _SINK: TypeAdapter[Any] = TypeAdapter(SinkSettings)
-_POSITION = re.compile(r" \(at line (\d+), column (\d+)\)$")
-
-M = TypeVar("M", bound=BaseModel)
 
 
 def load_config(
@@ -62,46 +51,22 @@ def load_config(
 
     Raises BadConfigFile with all that is wrong.
     """
-    try:
-        text = path.read_bytes().decode("utf-8")
-        document = tomllib.loads(text)
-    except OSError as error:
-        raise BadConfigFile([f"{path}: cannot be read: {error.strerror}"]) from error
-    except UnicodeDecodeError as error:
-        raise BadConfigFile([f"{path}: is not UTF-8 at byte {error.start}"]) from error
-    except tomllib.TOMLDecodeError as error:
-        raise BadConfigFile([_syntax_error(path, text, str(error))]) from error
-    reader = _Reader(document, environ)
-    config = reader.config(service or {})
-    if config is None:
-        lines = KeyLines(text)
-        problems = sorted(dict.fromkeys(reader.problems), key=lambda each: lines.line(each.path))
-        raise BadConfigFile([told(each, f"{path}:{lines.line(each.path)}", document) for each in problems])
-    return config
-
-
-def _syntax_error(path: FilePath, text: str, message: str) -> str:
-    position = _POSITION.search(message)
-    if position is None:
-        return f"{path}:{len(text.splitlines()) or 1}: is no TOML: {message}"
-    return f"{path}:{position[1]}: is no TOML in column {position[2]}: {message[: position.start()]}"
+    return load(path, lambda tables: _Reader(tables).config(service or {}), environ)
 
 
 class _Reader:
-    """One reading of one document; `problems` are gathered on the way."""
+    """One reading of one file's tables; problems are left with them."""
 
-    def __init__(self, document: dict[str, Any], environ: Mapping[str, str]) -> None:
-        self.problems: list[Problem] = []
-        self._environ = environ
-        self._document: dict[str, Any] = self._filled_in(document, ())
+    def __init__(self, tables: Tables) -> None:
+        self.problems = tables.problems
+        self._file = tables
 
     def config(self, service: Mapping[str, Any]) -> ShipConfig | None:
         """The configuration, None when there are problems."""
-        document = self._document
-        self.problems += [unknown_key((key,), TABLES) for key in document.keys() - set(TABLES)]
-        given = {**self._table("service"), **service}
-        settings = self._model(ServiceSettings, given, ("service",))
-        nsq = self._model(NsqSettings, self._table("nsq"), ("nsq",))
+        self._file.check_names(TABLES)
+        given = {**self._file.table("service"), **service}
+        settings = self._file.model(ServiceSettings, given, ("service",))
+        nsq = self._file.model(NsqSettings, self._file.table("nsq"), ("nsq",))
         sinks = self._sinks()
         common = self._common(nsq, settings) if nsq is not None and settings is not None else None
         pipelines = [
@@ -115,24 +80,10 @@ class _Reader:
 
     # -- tables
 
-    def _table(self, name: str) -> dict[str, Any]:
-        table = self._document.get(name, {})
-        if isinstance(table, dict):
-            return table
-        self.problems.append(Problem((name,), f"must be a table: write [{name}]"))
-        return {}
-
-    def _tables(self, name: str) -> list[dict[str, Any]]:
-        tables = self._document.get(name, [])
-        if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
-            self.problems.append(Problem((name,), f"must be an array of tables: write [[{name}]]"))
-            return []
-        return tables
-
     def _trials(self, pipelines: list[str]) -> tuple[TrialSettings, ...]:
         found = [
-            self._model(TrialSettings, table, ("test", index))
-            for index, table in enumerate(self._tables("test"))
+            self._file.model(TrialSettings, table, ("test", index))
+            for index, table in enumerate(self._file.tables("test"))
         ]
         for index, trial in enumerate(found):
             if trial is not None and trial.pipeline not in pipelines and not self.problems:
@@ -141,21 +92,15 @@ class _Reader:
         return tuple(trial for trial in found if trial is not None)
 
     def _pipelines(self) -> list[dict[str, Any]]:
-        tables = self._tables("pipeline")
+        tables = self._file.tables("pipeline")
         if not tables:
             self.problems.append(Problem((), "has no pipeline: add a [[pipeline]] with topics and sinks"))
         return tables
 
     def _common(self, nsq: NsqSettings, service: ServiceSettings) -> dict[str, Any] | None:
         """What all pipelines have of [nsq] and [service]."""
-        if not nsq.nsqd_tcp_addresses and not nsq.lookupd_http_addresses:
-            text = "names no source: set nsqd_tcp_addresses or lookupd_http_addresses"
-            self.problems.append(Problem(("nsq",), text))
-            return None
-        try:
-            access = nsq.access()
-        except ConfigError as error:
-            self.problems.append(Problem(("nsq", "tls"), str(error)))
+        access = self._file.access(nsq)
+        if access is None:
             return None
         return {
             "nsqd_tcp_addresses": nsq.nsqd_tcp_addresses,
@@ -167,7 +112,7 @@ class _Reader:
 
     def _sinks(self) -> dict[str, NamedSink | None]:
         """Each by its name; None for those with problems, which are told already."""
-        return {name: self._sink(name, table) for name, table in self._table("sink").items()}
+        return {name: self._sink(name, table) for name, table in self._file.table("sink").items()}
 
     def _sink(self, name: str, table: Any) -> NamedSink | None:
         path = ("sink", name)
@@ -180,7 +125,9 @@ class _Reader:
         except ValidationError as error:
             self.problems += problems_of(error, path, settings, sink_keys(str(settings.get("type"))))
             return None
-        return self._model(NamedSink, {"name": name, "to": to, "required": table.get("required", True)}, path)
+        return self._file.model(
+            NamedSink, {"name": name, "to": to, "required": table.get("required", True)}, path
+        )
 
     def _pipeline(
         self,
@@ -245,29 +192,6 @@ class _Reader:
             if name is not None and name in names[:index]:
                 text = f"another pipeline is called {name}, too: give each a name of its own"
                 self.problems.append(Problem(("pipeline", index, "name"), text))
-
-    # -- values
-
-    def _model(self, model: type[M], table: dict[str, Any], path: Path) -> M | None:
-        try:
-            return model.model_validate(table)
-        except ValidationError as error:
-            self.problems += problems_of(error, path, table, model.model_fields)
-            return None
-
-    def _filled_in(self, value: Any, path: Path) -> Any:
-        """The same with the environment's values."""
-        if isinstance(value, dict):
-            return {key: self._filled_in(each, (*path, key)) for key, each in value.items()}
-        if isinstance(value, list):
-            return [self._filled_in(each, (*path, index)) for index, each in enumerate(value)]
-        if not isinstance(value, str):
-            return value
-        try:
-            return interpolated(value, self._environ)
-        except ConfigError as error:
-            self.problems.append(Problem(path, str(error)))
-            return value
 
 
 def pipeline_keys() -> set[str]:

@@ -8,11 +8,11 @@ from gateways.access import NsqAccess
 from gateways.pipeline.batch import BatchLimits
 from gateways.pipeline.pipeline import PipelineLimits
 from gateways.pipeline.retry import RetryPolicy
+from gateways.service.values import Bytes, LookupdAddress, NsqdAddress, Seconds
 from gateways.ship.destination import SinkSettings
 from gateways.ship.sinks.nsq import NsqSettings
 from gateways.ship.transforms.chain import TransformSettings, build_chain
 from gateways.ship.transforms.choose import RouteSettings
-from gateways.ship.values import Bytes, LookupdAddress, NsqdAddress, Seconds
 from nsqgw.consumer.topics import split_topics
 from nsqgw.lookup.client import lookup_address
 from nsqgw.protocol.names import check_channel

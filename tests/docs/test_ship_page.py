@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from gateways.cli.group import nsqgw
+from gateways.service.problems import BadConfigFile
 from gateways.ship.config_file import load_config
-from gateways.ship.problems import BadConfigFile
 from harness.certificates import make_certificates
 
 ROOT = Path(__file__).parents[2]
@@ -61,7 +61,9 @@ def test_the_table_for_tls_is_read(tmp_path: Path) -> None:
     assert access.tls is not None
 
 
-@pytest.mark.parametrize("line", [line for block in blocks("sh") for line in block.splitlines()])
+@pytest.mark.parametrize(
+    "line", [line for block in blocks("sh") for line in block.splitlines() if line[:5] == "nsqgw"]
+)
 def test_a_command_is_understood(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("ship.toml").touch()

@@ -16,11 +16,11 @@ from pydantic import Field, field_validator
 from gateways.pipeline.batch import Batch
 from gateways.pipeline.identity import event_id
 from gateways.pipeline.sink import Fate, Outcome
+from gateways.service.values import Bytes
 from gateways.ship.sinks.documents import document
 from gateways.ship.sinks.http_answers import Answer
 from gateways.ship.sinks.http_base import HttpRequest, HttpSinkBase
 from gateways.ship.sinks.http_settings import HttpSinkSettings
-from gateways.ship.values import Bytes
 from nsqgw.message import Message
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)?")

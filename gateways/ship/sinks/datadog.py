@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from gateways.pipeline.batch import Batch
+from gateways.service.values import Bytes, Secret
 from gateways.ship.sinks.compression import Compression
 from gateways.ship.sinks.documents import document
 from gateways.ship.sinks.http_base import HttpRequest, HttpSinkBase
@@ -14,7 +15,6 @@ from gateways.ship.sinks.http_settings import HttpSinkSettings
 from gateways.ship.sinks.rendering import rendered, rendered_list, templates
 from gateways.ship.sinks.settings import TemplateText, Urls
 from gateways.ship.template import Template
-from gateways.ship.values import Bytes, Secret
 from nsqgw.message import Message
 
 

@@ -17,6 +17,7 @@ from pydantic import Field, field_validator
 from gateways.pipeline.batch import Batch
 from gateways.pipeline.identity import event_id
 from gateways.pipeline.sink import CONFIRMED, Fate, Outcome
+from gateways.service.values import Bytes, Secret
 from gateways.ship.sinks.documents import document, iso_time
 from gateways.ship.sinks.http_answers import RETRY_STATUS, Answer
 from gateways.ship.sinks.http_base import HttpRequest, HttpSinkBase
@@ -25,7 +26,6 @@ from gateways.ship.sinks.outcomes import Failure, outcome_of
 from gateways.ship.sinks.rendering import rendered_or
 from gateways.ship.sinks.settings import TemplateText
 from gateways.ship.template import Template, in_index
-from gateways.ship.values import Bytes, Secret
 from nsqgw.message import Message
 
 _SHOWN_OF_ITEMS = "errors,items.*.status,items.*.error.type"

@@ -21,6 +21,7 @@ from pydantic import Field, model_validator
 
 from gateways.pipeline.batch import Batch
 from gateways.pipeline.sink import Fate, Outcome, Sink, SinkUnusable
+from gateways.service.values import Bytes, Seconds
 from gateways.ship.files.compression import SUFFIXES, compression_of
 from gateways.ship.files.names import DATETIME, REV, check_rev, split_folder, with_host
 from gateways.ship.files.recovery import recover
@@ -31,7 +32,6 @@ from gateways.ship.sinks.outcomes import Failure, outcome_of
 from gateways.ship.sinks.settings import PathText, SinkSettings
 from gateways.ship.sinks.targets import Targets
 from gateways.ship.template import Template, in_path
-from gateways.ship.values import Bytes, Seconds
 from nsqgw.message import Message
 
 logger = logging.getLogger(__name__)

@@ -18,6 +18,7 @@ from pydantic import Field, model_validator
 from gateways.pipeline.batch import Batch
 from gateways.pipeline.identity import event_id
 from gateways.pipeline.sink import Fate, Outcome
+from gateways.service.values import Bytes
 from gateways.ship.fields import FieldPath
 from gateways.ship.sinks.documents import body_text
 from gateways.ship.sinks.http_answers import Answer
@@ -26,9 +27,8 @@ from gateways.ship.sinks.http_settings import HttpSinkSettings
 from gateways.ship.sinks.ndjson import ndjson_line
 from gateways.ship.sinks.parts import addressed
 from gateways.ship.sinks.rendering import rendered_or
-from gateways.ship.sinks.settings import TemplateText
+from gateways.ship.sinks.settings import Masked, MaskedTemplate
 from gateways.ship.template import Template, in_url
-from gateways.ship.values import Bytes
 from nsqgw.message import Message
 
 Framing = Literal["ndjson", "json_array", "lines", "length_prefixed", "msgpack_array", "one"]
@@ -53,10 +53,10 @@ class HttpSettings(HttpSinkSettings):
     framing: Framing = Field(
         default="ndjson", description="how the events of a batch become a body; one: a request for each"
     )
-    path: TemplateText = Field(
+    path: MaskedTemplate = Field(
         default="", description="template of a path below the URL; values are escaped for their place"
     )
-    fallback_path: str = Field(default="", description="for events that lack a field of the path")
+    fallback_path: Masked = Field(default="", description="for events that lack a field of the path")
     content_type: str = Field(default="", description="by default that of the framing")
     idempotency_key: bool = Field(
         default=False, description="send Idempotency-Key, the same whenever the same events are sent"

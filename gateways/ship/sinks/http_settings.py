@@ -6,10 +6,10 @@ import base64
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
+from gateways.service.values import Seconds, Secret
 from gateways.ship.sinks.compression import Compression
 from gateways.ship.sinks.endpoints import Balance
 from gateways.ship.sinks.settings import SinkSettings, Urls
-from gateways.ship.values import Seconds, Secret
 from nsqgw.config import TlsConfig
 from nsqgw.errors import ConfigError
 

@@ -17,6 +17,7 @@ from gateways.pipeline.batch import Batch
 from gateways.pipeline.event import fields_of
 from gateways.pipeline.identity import event_id
 from gateways.pipeline.sink import Fate, Outcome
+from gateways.service.values import Bytes, Secret
 from gateways.ship.sinks.documents import body_text, document, iso_time
 from gateways.ship.sinks.http_answers import Answer
 from gateways.ship.sinks.http_base import HttpRequest, HttpSinkBase
@@ -26,7 +27,6 @@ from gateways.ship.sinks.parts import addressed
 from gateways.ship.sinks.rendering import rendered_list
 from gateways.ship.sinks.settings import TemplateText, Urls
 from gateways.ship.template import Template
-from gateways.ship.values import Bytes, Secret
 from nsqgw.message import Message
 
 _UNFIT_IN_TAG = re.compile(r"[^A-Za-z0-9._-]")

@@ -13,6 +13,7 @@ from pydantic import Field, field_validator
 
 from gateways.pipeline.batch import Batch
 from gateways.pipeline.sink import Fate, Outcome
+from gateways.service.values import Bytes
 from gateways.ship.sinks.documents import body_text
 from gateways.ship.sinks.http_answers import Answer
 from gateways.ship.sinks.http_base import HttpRequest, HttpSinkBase
@@ -20,7 +21,6 @@ from gateways.ship.sinks.http_settings import HttpSinkSettings
 from gateways.ship.sinks.parts import addressed, by_place
 from gateways.ship.sinks.rendering import rendered, templates
 from gateways.ship.sinks.settings import TemplateText
-from gateways.ship.values import Bytes
 from nsqgw.message import Message
 
 _LABEL = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*")

@@ -13,12 +13,12 @@ from pydantic import Field, model_validator
 
 from gateways.pipeline.batch import Batch
 from gateways.pipeline.sink import Fate, Outcome, Sink, SinkUnusable
+from gateways.service.values import Bytes, LookupdAddress, NsqdAddress, Seconds, Secret
 from gateways.ship.sinks.http_settings import TlsSettings
 from gateways.ship.sinks.outcomes import Failure, outcome_of
 from gateways.ship.sinks.settings import SinkSettings, TemplateText
 from gateways.ship.sinks.targets import Targets
 from gateways.ship.template import Template
-from gateways.ship.values import Bytes, LookupdAddress, NsqdAddress, Seconds, Secret
 from nsqgw import Producer
 from nsqgw.config import ConnectionConfig
 from nsqgw.connection.tls import client_context

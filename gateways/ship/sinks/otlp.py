@@ -9,6 +9,7 @@ from pydantic import Field
 from gateways.pipeline.batch import Batch
 from gateways.pipeline.event import fields_of
 from gateways.pipeline.sink import Fate, Outcome
+from gateways.service.values import Bytes
 from gateways.ship.sinks.documents import body_text
 from gateways.ship.sinks.http_answers import Answer
 from gateways.ship.sinks.http_base import HttpRequest, HttpSinkBase
@@ -18,7 +19,6 @@ from gateways.ship.sinks.parts import addressed, by_place
 from gateways.ship.sinks.rendering import rendered, rendered_or, templates
 from gateways.ship.sinks.settings import TemplateText
 from gateways.ship.template import Template
-from gateways.ship.values import Bytes
 from nsqgw.message import Message
 
 _SEVERITIES = {"trace": 1, "debug": 5, "info": 9, "warn": 13, "warning": 13, "error": 17, "fatal": 21}
@@ -69,7 +69,7 @@ class OtlpSink(HttpSinkBase):
         severity_text = severity if isinstance(severity, str) else ""
         structured = fields is not None and self._settings.body == "structured"
         record = Record(
-            message.timestamp,
+            max(0, message.timestamp),  # the field is unsigned
             fields if structured else body_text(message.body),
             rendered(self._attributes, message),
             _SEVERITIES.get(severity_text.lower(), 0),

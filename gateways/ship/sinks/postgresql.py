@@ -16,9 +16,9 @@ from pydantic import Field
 from gateways.pipeline.batch import Batch
 from gateways.pipeline.identity import event_id
 from gateways.pipeline.sink import CONFIRMED, Fate, Outcome, Sink, SinkUnusable
+from gateways.service.values import Seconds, Secret
 from gateways.ship.sinks.outcomes import Failure, outcome_of
 from gateways.ship.sinks.settings import SinkSettings
-from gateways.ship.values import Seconds, Secret
 from nsqgw.deadline import within
 from nsqgw.message import Message
 

@@ -17,11 +17,11 @@ from pydantic import AfterValidator, Field, PlainSerializer
 from gateways.pipeline.batch import Batch
 from gateways.pipeline.identity import event_id
 from gateways.pipeline.sink import Fate, Outcome, Sink, SinkUnusable
+from gateways.service.values import Seconds
 from gateways.ship.sinks.outcomes import Failure, outcome_of
 from gateways.ship.sinks.settings import SinkSettings, TemplateText
 from gateways.ship.sinks.targets import Targets
 from gateways.ship.template import Template
-from gateways.ship.values import Seconds
 from nsqgw.message import Message
 from nsqgw.service.settings import mask_url
 

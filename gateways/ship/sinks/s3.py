@@ -18,6 +18,7 @@ from pydantic import Field, field_validator
 from gateways.pipeline.batch import Batch
 from gateways.pipeline.identity import event_id
 from gateways.pipeline.sink import Fate, Outcome, SinkUnusable
+from gateways.service.values import Bytes, Secret
 from gateways.ship.sinks.aws_signature import AwsCredentials, sign
 from gateways.ship.sinks.compression import Compression
 from gateways.ship.sinks.http_answers import Answer
@@ -28,7 +29,6 @@ from gateways.ship.sinks.parts import addressed
 from gateways.ship.sinks.rendering import rendered_or
 from gateways.ship.sinks.settings import TemplateText
 from gateways.ship.template import Template, in_path
-from gateways.ship.values import Bytes, Secret
 from nsqgw.message import Message
 
 _ENDINGS = {"none": "", "gzip": ".gz", "zstd": ".zst", "deflate": ".zz", "snappy": ".snappy"}

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from gateways.pipeline.sink import Sink
 from gateways.ship.template import Template
 from nsqgw.errors import ConfigError
-from nsqgw.service.settings import mask_url
+from nsqgw.service.settings import MASK, mask_url
 
 
 class SinkSettings(BaseModel, abc.ABC):
@@ -68,6 +68,12 @@ def _checked_template(text: str) -> str:
 
 TemplateText = Annotated[str, AfterValidator(_checked_template)]
 """The text of a template; see `gateways.ship.template`."""
+
+Masked = Annotated[str, PlainSerializer(lambda text: text and MASK, when_used="json")]
+"""A text that may contain a token, as paths do: shown as asterisks."""
+
+MaskedTemplate = Annotated[Masked, AfterValidator(_checked_template)]
+"""A template that may contain one."""
 
 
 def _checked_path(text: str) -> str:

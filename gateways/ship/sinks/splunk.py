@@ -16,6 +16,7 @@ from pydantic import Field, model_validator
 from gateways.pipeline.batch import Batch
 from gateways.pipeline.event import fields_of
 from gateways.pipeline.sink import CONFIRMED, Fate, Outcome
+from gateways.service.values import Bytes, Seconds, Secret
 from gateways.ship.sinks.documents import body_text
 from gateways.ship.sinks.http_answers import Answer
 from gateways.ship.sinks.http_base import HttpRequest, HttpSinkBase
@@ -25,7 +26,6 @@ from gateways.ship.sinks.rendering import rendered, templates
 from gateways.ship.sinks.settings import TemplateText
 from gateways.ship.sinks.splunk_acks import Acknowledgements
 from gateways.ship.template import Template
-from gateways.ship.values import Bytes, Seconds, Secret
 from nsqgw.message import Message
 
 _NEWLINES = bytes.maketrans(b"\r\n", b"  ")
@@ -34,7 +34,7 @@ _CODES = {
     **dict.fromkeys((5, 6, 12, 13, 15), Fate.REJECTED),
     **dict.fromkeys((8, 9, 18, 19, 20, 23), Fate.RETRY),
 }
-_INVALID_DATA = 6
+_INCORRECT_INDEX = 7
 _METADATA = ("host", "source", "sourcetype", "index")
 
 
@@ -85,6 +85,7 @@ class SplunkSink(HttpSinkBase):
         super().__init__(settings, concurrency)
         self._raw = settings.mode == "raw"
         self._metadata = templates({name: getattr(settings, name) for name in _METADATA})
+        self._has_index_by_event = bool(settings.index) and not Template(settings.index).is_constant
         self._channel = str(uuid.uuid4())
         self._path = f"/services/collector/{settings.mode}"
         if self._raw:
@@ -132,8 +133,10 @@ class SplunkSink(HttpSinkBase):
         if not isinstance(code, int) or code not in _CODES or outcome.fate is Fate.TOO_LARGE:
             return outcome
         fate, reason = _CODES[code], f"{answer.summary}, code {code}"
+        if code == _INCORRECT_INDEX and self._has_index_by_event:
+            fate = Fate.REJECTED
         bad = found.get("invalid-event-number")
-        if code == _INVALID_DATA and isinstance(bad, int) and 0 <= bad < len(batch):
+        if fate is Fate.REJECTED and isinstance(bad, int) and 0 <= bad < len(batch):
             return self._one_bad(len(batch), bad, reason)
         return Outcome(fate, reason, outcome.retry_after)
 

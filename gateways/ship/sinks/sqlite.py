@@ -18,10 +18,10 @@ from pydantic import Field
 from gateways.pipeline.batch import Batch
 from gateways.pipeline.identity import event_id
 from gateways.pipeline.sink import CONFIRMED, Fate, Outcome, Sink, SinkUnusable
+from gateways.service.values import Seconds
 from gateways.ship.files.placing import sync_folder
 from gateways.ship.sinks.base import ThreadSink
 from gateways.ship.sinks.settings import PathText, SinkSettings
-from gateways.ship.values import Seconds
 
 _MENDED_BY_A_PERSON = ("no such", "has no column", "readonly", "syntax error")
 

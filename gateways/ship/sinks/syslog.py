@@ -14,6 +14,7 @@ import re
 import socket
 import ssl
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from functools import lru_cache
 from typing import Literal
@@ -23,12 +24,12 @@ from pydantic import Field, field_validator
 from gateways.pipeline.batch import Batch
 from gateways.pipeline.identity import event_id
 from gateways.pipeline.sink import Fate, Outcome, Sink, SinkUnusable
+from gateways.service.values import Bytes, Seconds
 from gateways.ship.sinks.base import ThreadSink
 from gateways.ship.sinks.http_settings import TlsSettings
 from gateways.ship.sinks.outcomes import outcome_of
 from gateways.ship.sinks.settings import SinkSettings, TemplateText
 from gateways.ship.template import MissingField, Template
-from gateways.ship.values import Bytes, Seconds
 from nsqgw.connection.tls import client_context
 from nsqgw.errors import ConfigError
 from nsqgw.message import Message
@@ -90,6 +91,15 @@ class SyslogSettings(SinkSettings):
         return SyslogSink(self)
 
 
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """Why a connection confirmed nothing; `unsure` when the receiver may have read some of it."""
+
+    fate: Fate
+    reason: str
+    unsure: bool
+
+
 class SyslogSink(ThreadSink):
     """See the module for what is confirmed."""
 
@@ -112,7 +122,7 @@ class SyslogSink(ThreadSink):
         assert self._lane is not None, "the sink was not opened"
         failure = await self._lane.submit(lambda: self._send([]))
         if failure is not None:
-            raise SinkUnusable(f"{self.describe()}: {failure[1]}")
+            raise SinkUnusable(f"{self.describe()}: {failure.reason}")
 
     def encode(self, message: Message) -> bytes:
         """The whole frame."""
@@ -160,8 +170,11 @@ class SyslogSink(ThreadSink):
         for batch, long in zip(batches, refused, strict=True):
             failures = {index: (Fate.REJECTED, reason) for index, reason in long.items()}
             if failure is not None:
-                failures = dict.fromkeys(range(len(batch)), failure) | failures
-            outcomes.append(outcome_of(len(batch), failures))
+                failures = dict.fromkeys(range(len(batch)), (failure.fate, failure.reason)) | failures
+            outcome = outcome_of(len(batch), failures)
+            outcomes.append(
+                replace(outcome, unsure=True) if failure is not None and failure.unsure else outcome
+            )
         return outcomes
 
     def _too_long(self, batch: Batch) -> dict[int, str]:
@@ -174,9 +187,10 @@ class SyslogSink(ThreadSink):
             if len(event) > limit
         }
 
-    def _send(self, frames: Sequence[bytes]) -> tuple[Fate, str] | None:
+    def _send(self, frames: Sequence[bytes]) -> _Failure | None:
         """One connection; why it failed, None when its end was confirmed."""
         timeout = self._settings.timeout
+        begun = False
         try:
             with contextlib.ExitStack() as open_sockets:
                 connection = open_sockets.enter_context(
@@ -184,14 +198,17 @@ class SyslogSink(ThreadSink):
                 )
                 if self._context is not None:
                     connection = open_sockets.enter_context(self._encrypted(connection, self._context))
+                begun = True
                 connection.sendall(b"".join(frames))
                 self._end(connection)
         except ssl.SSLCertVerificationError as error:
-            return Fate.BLOCKED, f"its certificate is not accepted: {error.verify_message}"
+            return _Failure(Fate.BLOCKED, f"its certificate is not accepted: {error.verify_message}", False)
+        except ssl.SSLEOFError:
+            return _Failure(Fate.RETRY, "it was cut off: the receiver did not end TLS", begun)
         except TimeoutError:
-            return Fate.RETRY, f"no answer within {timeout:g}s"
+            return _Failure(Fate.RETRY, f"no answer within {timeout:g}s", begun)
         except OSError as error:
-            return Fate.RETRY, error.strerror or str(error)
+            return _Failure(Fate.RETRY, error.strerror or str(error), begun)
         return None
 
     def _encrypted(self, connection: socket.socket, context: ssl.SSLContext) -> ssl.SSLSocket:
@@ -200,14 +217,19 @@ class SyslogSink(ThreadSink):
         return context.wrap_socket(connection, server_hostname=tls.server_name or self._where.host)
 
     def _end(self, connection: socket.socket) -> None:
-        """Say that this is all, and wait for the receiver to say so, too."""
-        if isinstance(connection, ssl.SSLSocket):
-            if self._settings.confirm == "sent":
-                connection.settimeout(0)
-            with contextlib.suppress(ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLWantReadError):
-                connection = connection.unwrap()
+        """Say that this is all, and wait for the receiver to say so, too.
+
+        Over TLS that is its close_notify: an end of TCP alone is also what a cut connection looks like.
+        """
         if self._settings.confirm == "sent":
+            if isinstance(connection, ssl.SSLSocket):
+                connection.settimeout(0)
+                with contextlib.suppress(ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLWantReadError):
+                    connection.unwrap()
             return
+        if isinstance(connection, ssl.SSLSocket):
+            with contextlib.suppress(ssl.SSLZeroReturnError):
+                connection = connection.unwrap()
         connection.shutdown(socket.SHUT_WR)
         while connection.recv(_CHUNK):
             pass  # a receiver has nothing to say

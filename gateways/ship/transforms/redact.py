@@ -8,11 +8,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, model_validator
 
+from gateways.service.values import Secret
 from gateways.ship.fields import MISSING, FieldPath
 from gateways.ship.transforms.edit import Path
 from gateways.ship.transforms.patterns import compile_pattern
 from gateways.ship.transforms.transform import Record, StepSettings, Transform
-from gateways.ship.values import Secret
 
 NAMED = {
     "card": r"\b\d(?:[ -]?\d){12,18}\b",

@@ -18,7 +18,8 @@ import yaml
 from prometheus_client import generate_latest
 
 from gateways.cli.ship import SUBCOMMANDS, command
-from gateways.ship.config import EXIT_CONFIG, ShipConfig
+from gateways.service.config_file import EXIT_CONFIG
+from gateways.ship.config import ShipConfig
 from gateways.ship.config_file import load_config
 from gateways.ship.gateway import ShipGateway
 from gateways.ship.settings import ShipSettings

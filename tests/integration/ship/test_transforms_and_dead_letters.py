@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from gateways.service.problems import BadConfigFile
 from gateways.ship.config_file import load_config
-from gateways.ship.problems import BadConfigFile
 from harness.command import Nsqgw, run_nsqgw
 from harness.daemons import Daemon
 from harness.http import post, stats

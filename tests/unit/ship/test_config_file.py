@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from gateways.service.problems import BadConfigFile
 from gateways.ship.config import ShipConfig
 from gateways.ship.config_file import load_config
-from gateways.ship.problems import BadConfigFile
 from gateways.ship.sinks.file import FileSettings
 
 GOOD = """\

@@ -1,4 +1,4 @@
-"""The kinds of values in ship's settings that people write as text: durations, sizes, addresses and secrets.
+"""The kinds of values in gateways' settings that people write as text: durations, sizes, addresses, secrets.
 
 A wrong one is pydantic's error with ConfigError's text; a secret shows as asterisks wherever it is printed.
 """

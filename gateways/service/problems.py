@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from gateways.ship.toml_lines import Path
+from gateways.service.toml_lines import Path
 from nsqgw.errors import ConfigError
 from nsqgw.service.settings import MASK, mask_url
 

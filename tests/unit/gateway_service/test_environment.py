@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateways.ship.environment import interpolated
+from gateways.service.environment import interpolated
 from nsqgw.errors import ConfigError
 
 ENVIRON = {"A": "one", "EMPTY": "", "DOLLAR": "${A}"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from gateways.access import NsqAccess
-from gateways.ship.values import LookupdAddress, NsqdAddress, Secret
+from gateways.service.values import LookupdAddress, NsqdAddress, Secret
 from nsqgw.config import TlsConfig
 
 
@@ -26,7 +26,7 @@ class TlsSettings(BaseModel):
 
 
 class NsqSettings(BaseModel):
-    """The nsqds and nsqlookupds of all pipelines."""
+    """The nsqds and nsqlookupds that messages come from."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

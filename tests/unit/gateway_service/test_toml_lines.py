@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateways.ship.toml_lines import KeyLines
+from gateways.service.toml_lines import KeyLines
 
 TEXT = '''\
 top = 1

@@ -1,0 +1,128 @@
+"""A config file's tables: TOML, then the environment, then models; all problems are told at once.
+
+`load` reads the file and calls a gateway's own reading of its `Tables`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path as FilePath
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from gateways.access import NsqAccess
+from gateways.service.environment import interpolated
+from gateways.service.nsq_settings import NsqSettings
+from gateways.service.problems import BadConfigFile, Problem, problems_of, told, unknown_key
+from gateways.service.toml_lines import KeyLines, Path
+from nsqgw.errors import ConfigError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+EXIT_CONFIG = 78
+"""Of a file that cannot be used (EX_CONFIG of sysexits.h): starting again will not help."""
+
+_POSITION = re.compile(r" \(at line (\d+), column (\d+)\)$")
+
+M = TypeVar("M", bound=BaseModel)
+T = TypeVar("T")
+
+
+class Tables:
+    """What one document says; `problems` are gathered while it is read."""
+
+    def __init__(self, document: dict[str, Any], environ: Mapping[str, str]) -> None:
+        self.problems: list[Problem] = []
+        self._environ = environ
+        self._document: dict[str, Any] = self._filled_in(document, ())
+
+    def check_names(self, known: Collection[str]) -> None:
+        """There are no other keys and tables in the outermost place than these."""
+        self.problems += [unknown_key((key,), known) for key in self._document.keys() - set(known)]
+
+    def table(self, name: str) -> dict[str, Any]:
+        """The table `[name]`; empty when there is none."""
+        table = self._document.get(name, {})
+        if isinstance(table, dict):
+            return table
+        self.problems.append(Problem((name,), f"must be a table: write [{name}]"))
+        return {}
+
+    def tables(self, name: str) -> list[dict[str, Any]]:
+        """The tables `[[name]]`."""
+        tables = self._document.get(name, [])
+        if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+            self.problems.append(Problem((name,), f"must be an array of tables: write [[{name}]]"))
+            return []
+        return tables
+
+    def model(self, model: type[M], table: dict[str, Any], path: Path) -> M | None:
+        """`table`, which stands at `path`, as `model`; None when it has problems."""
+        try:
+            return model.model_validate(table)
+        except ValidationError as error:
+            self.problems += problems_of(error, path, table, model.model_fields)
+            return None
+
+    def access(self, nsq: NsqSettings) -> NsqAccess | None:
+        """How `[nsq]` lets us in; None, with the problem told, for one that names no source or a bad file."""
+        if not nsq.nsqd_tcp_addresses and not nsq.lookupd_http_addresses:
+            text = "names no source: set nsqd_tcp_addresses or lookupd_http_addresses"
+            self.problems.append(Problem(("nsq",), text))
+            return None
+        try:
+            return nsq.access()
+        except ConfigError as error:
+            self.problems.append(Problem(("nsq", "tls"), str(error)))
+            return None
+
+    def _filled_in(self, value: Any, path: Path) -> Any:
+        """The same with the environment's values."""
+        if isinstance(value, dict):
+            return {key: self._filled_in(each, (*path, key)) for key, each in value.items()}
+        if isinstance(value, list):
+            return [self._filled_in(each, (*path, index)) for index, each in enumerate(value)]
+        if not isinstance(value, str):
+            return value
+        try:
+            return interpolated(value, self._environ)
+        except ConfigError as error:
+            self.problems.append(Problem(path, str(error)))
+            return value
+
+
+def load(path: FilePath, read: Callable[[Tables], T | None], environ: Mapping[str, str] = os.environ) -> T:
+    """What `read` makes of the file at `path`; it returns None, or leaves problems, when it cannot be used.
+
+    Raises BadConfigFile with all that is wrong.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8")
+        document = tomllib.loads(text)
+    except OSError as error:
+        raise BadConfigFile([f"{path}: cannot be read: {error.strerror}"]) from error
+    except UnicodeDecodeError as error:
+        raise BadConfigFile([f"{path}: is not UTF-8 at byte {error.start}"]) from error
+    except tomllib.TOMLDecodeError as error:
+        raise BadConfigFile([_syntax_error(path, text, str(error))]) from error
+    tables = Tables(document, environ)
+    result = read(tables)
+    if result is None or tables.problems:
+        lines = KeyLines(text)
+        problems = sorted(dict.fromkeys(tables.problems), key=lambda each: lines.line(each.path))
+        raise BadConfigFile([told(each, f"{path}:{lines.line(each.path)}", document) for each in problems])
+    return result
+
+
+def _syntax_error(path: FilePath, text: str, message: str) -> str:
+    position = _POSITION.search(message)
+    if position is None:
+        return f"{path}:{len(text.splitlines()) or 1}: is no TOML: {message}"
+    return f"{path}:{position[1]}: is no TOML in column {position[2]}: {message[: position.start()]}"
