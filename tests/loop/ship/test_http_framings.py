@@ -138,6 +138,8 @@ async def test_what_is_shown_has_no_secrets() -> None:
         "password": "hush",
         "username": "me",
         "headers": {"X": "hush"},
+        "path": "/hush/{topic}",
+        "fallback_path": "/hush",
     }
     sink = sink_of({"type": "http", **settings})
     assert "hush" not in sink.describe() + sink.name

@@ -130,6 +130,17 @@ async def test_records_are_read_by_opentelemetry_s_own_classes(encoding: str) ->
     assert second.body.string_value == "text"
 
 
+@pytest.mark.parametrize("encoding", ["protobuf", "json"])
+async def test_a_time_before_1970_is_none_of_opentelemetry_s(encoding: str) -> None:
+    async with running("otlp") as (service, settings), opened(settings | {"encoding": encoding}) as sink:
+        (message,) = messages_of([b"old"])
+        message.timestamp = -1
+        assert await sink.send(batch_of(sink, [message])) is CONFIRMED
+    assert isinstance(service, Otlp)
+    (record,) = service.exports[0].resource_logs[0].scope_logs[0].log_records
+    assert (record.time_unix_nano, record.body.string_value) == (0, "old")
+
+
 async def test_each_service_is_a_resource() -> None:
     service = await shipped(
         "otlp", b'{"app":"a"}', b'{"app":"b"}', b'{"app":"a"}', service_name="{field:app}", encoding="json"

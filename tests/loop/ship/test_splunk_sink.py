@@ -101,6 +101,15 @@ async def test_events_before_a_bad_one_are_taken_and_those_after_it_sent_again()
     assert outcome.per_event == [Fate.CONFIRMED, Fate.REJECTED, Fate.RETRY, Fate.RETRY]
 
 
+@pytest.mark.parametrize(("index", "fate"), [("main", Fate.BLOCKED), ("{topic}", Fate.REJECTED)])
+async def test_an_index_that_events_name_is_their_fault(index: str, fate: Fate) -> None:
+    async with running("splunk") as (service, settings), opened(settings | {"index": index}) as sink:
+        service.script = [Reply(400, {"text": "Incorrect index", "code": 7, "invalid-event-number": 3})]
+        outcome = await sink.send(batch_of(sink, messages_of(BODIES)))
+    assert outcome.fate is fate
+    assert (outcome.per_event is None) == (fate is Fate.BLOCKED)
+
+
 async def test_a_batch_is_confirmed_when_the_indexers_have_it(service: Splunk) -> None:
     async with opened(acknowledged(service)) as sink:
         sending = asyncio.create_task(sink.send(batch_of(sink, messages_of(BODIES))))

@@ -105,10 +105,38 @@ async def test_a_receiver_that_does_not_end_in_order_confirms_nothing(how: str, 
         release.set()
         thread.join()
         assert outcome.fate is Fate.RETRY
+        assert outcome.unsure
         if how == "reset":  # noticed at one of two places
             assert outcome.reason in ("Connection reset by peer", "Transport endpoint is not connected")
         else:
             assert outcome.reason == "no answer within 0.2s"
+
+
+async def test_an_end_of_tcp_without_one_of_tls_confirms_nothing(
+    certificates: Certificates, opened: Open
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def receive() -> None:
+            connection, _ = server.accept()
+            with certificates.serving.wrap_socket(connection, server_side=True) as stream:
+                while stream.recv(1000):
+                    pass  # until our close_notify; closing then without one is what a cut looks like
+
+        thread = threading.Thread(target=receive)
+        thread.start()
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        sink = await opened({"type": "syslog", "address": address, "tls": {"ca_file": certificates.ca}})
+        outcome = await sink.send(batch_for(sink, b"body"))
+        await asyncio.to_thread(thread.join)
+    assert (outcome.fate, outcome.unsure) == (Fate.RETRY, True)
+    assert outcome.reason == "it was cut off: the receiver did not end TLS"
+
+
+async def test_what_never_left_is_not_there_twice(opened: Open) -> None:
+    sink = await opened({"type": "syslog", "address": "127.0.0.1:1"})
+    outcome = await sink.send(batch_for(sink, b"body"))
+    assert (outcome.fate, outcome.unsure) == (Fate.RETRY, False)
 
 
 @pytest.mark.parametrize("tls", [False, True])
