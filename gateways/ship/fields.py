@@ -56,6 +56,11 @@ class FieldPath:
     def __repr__(self) -> str:
         return f"FieldPath({self.text!r})"
 
+    @property
+    def name(self) -> str:
+        """The last of its names."""
+        return self._last
+
     def get(self, fields: dict[str, Any]) -> Any:
         """The value there, or MISSING. A number on the way, or at its end, is an index into a list."""
         if self._first is not None:

@@ -47,7 +47,7 @@ def test_an_example(toml: str, text: str) -> None:
 
 
 def test_every_transform_function_and_place_is_told() -> None:
-    assert len(EXAMPLES) == 8
+    assert len(EXAMPLES) == 12
     kinds = SETTINGS.json_schema()["items"]["discriminator"]["mapping"]
     assert {kind for kind in kinds if not re.search(rf"^## .*\b{kind}\b", PAGE, re.MULTILINE)} == set()
     for name in (*FUNCTIONS, "exists", "field", "matches"):

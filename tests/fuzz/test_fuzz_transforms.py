@@ -28,6 +28,8 @@ CORPUS = {
         b"<34>Oct 11 22:14:15 host su[12]: failed",
     ],
     "plain": ["text é".encode()],
+    "pairs": [b"a=1; b = x=y;", b"a=1"],
+    "access_log": [b'h - frank [10/Oct/2000:13:55:36 -0700] "GET /a HTTP/1.0" 200 2326 "-" "M \\" x"'],
 }
 
 
@@ -37,6 +39,11 @@ def test_any_bytes_end_in_an_event_or_a_reason(form: str, caplog: pytest.LogCapt
         {"type": "decode", "format": form},
         {"type": "add", "fields": {"env": "{topic}", "seen": "{field:level|none}"}},
         {"type": "rename", "fields": {"a.b": "b"}},
+        {"type": "timestamp", "field": "t", "formats": ["rfc3339", "epoch_s", "%d/%b/%Y"]},
+        {"type": "join", "fields": ["a", "message"]},
+        {"type": "truncate", "fields": ["message", "env"], "max_bytes": 5},
+        {"type": "nest", "into": "n", "fields": ["x"]},
+        {"type": "flatten"},
         {"type": "redact", "patterns": ["email", "card"]},
         {"type": "filter", "where": 'level != "debug" or exists(a) or n > 1'},
     )

@@ -14,7 +14,11 @@ from gateways.ship.transforms.choose import FilterSettings, RouteSettings, Sampl
 from gateways.ship.transforms.decode import DecodeSettings
 from gateways.ship.transforms.decoders import encode_json
 from gateways.ship.transforms.edit import AddSettings, KeepSettings, RemoveSettings, RenameSettings
+from gateways.ship.transforms.enrich import EnrichSettings
+from gateways.ship.transforms.limits import DedupeSettings, ThrottleSettings
 from gateways.ship.transforms.redact import RedactSettings
+from gateways.ship.transforms.shape import FlattenSettings, JoinSettings, NestSettings, TruncateSettings
+from gateways.ship.transforms.times import TimestampSettings
 from gateways.ship.transforms.transform import Record, Reject, Transform
 from nsqgw.errors import ConfigError
 from nsqgw.message import Message
@@ -24,13 +28,21 @@ logger = logging.getLogger(__name__)
 AnySettings = (
     AddSettings
     | DecodeSettings
+    | DedupeSettings
+    | EnrichSettings
     | FilterSettings
+    | FlattenSettings
+    | JoinSettings
     | KeepSettings
+    | NestSettings
     | RedactSettings
     | RemoveSettings
     | RenameSettings
     | RouteSettings
     | SampleSettings
+    | ThrottleSettings
+    | TimestampSettings
+    | TruncateSettings
 )
 TransformSettings = Annotated[AnySettings, Field(discriminator="type")]
 """One table of `transforms`, told apart by `type`."""
