@@ -15,6 +15,7 @@ from gateways.cli.options import (
     OPTIONAL_TOPIC,
     allow_host_option,
 )
+from gateways.cli.service_options import log_options
 from gateways.topology.watcher import Watcher, WatcherConfig
 from nsqgw.errors import ConfigError
 from nsqgw.service import logs
@@ -66,8 +67,7 @@ _DRAIN_TIMEOUT = 5.0
     default="",
     help="host:port for /ping, /ready, /metrics and /config; none by default.",
 )
-@click.option("--log-level", type=click.Choice(logs.LEVELS), default="info", show_default=True)
-@click.option("--log-format", type=click.Choice(logs.FORMATS), default="logfmt", show_default=True)
+@log_options
 def command(**flags: Any) -> int:
     """Watch nsqlookupds, and tell what changes: nsqds, topics, channels, tombstones.
 
