@@ -24,6 +24,7 @@ from gateways.ship.destination import SinkSettings
 from gateways.ship.settings import NamedSink, ShipSettings
 from gateways.ship.transforms.chain import TransformSettings
 from gateways.ship.trial import TrialSettings
+from nsqgw.service.settings import size_text
 
 PAGE = Path(__file__).parents[1] / "docs" / "ship-settings.md"
 
@@ -158,6 +159,10 @@ def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
     value = field.get_default(call_default_factory=True)
+    if value and _kind(field) == "size":
+        return f'`"{size_text(value)}"`'
+    if value and _kind(field) == "duration":
+        return f'`"{value:g}s"`'
     if isinstance(value, tuple):
         value = list(value)
     if value in (None, "", [], {}) or isinstance(value, BaseModel):

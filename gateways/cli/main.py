@@ -53,16 +53,31 @@ def _run_command(arguments: list[str]) -> int:
         text = error.format_message().removesuffix(".")
         return _fail(f"{command}: {text} (see {command} --help)", error.exit_code)
     except click.ClickException as error:
-        return _fail(f"nsqgw {arguments[0]}: {error.format_message()}", error.exit_code)
+        return _fail(f"{_path(arguments)}: {error.format_message()}", error.exit_code)
     except click.Abort:  # what click makes of Ctrl-C
         raise KeyboardInterrupt from None
     except (NSQError, OSError) as error:
-        return _fail(f"nsqgw {arguments[0]}: {_reason(error)}", EXIT_FAILED)
+        return _fail(f"{_path(arguments)}: {_reason(error)}", EXIT_FAILED)
     except Exception as error:  # a mistake of ours: the log has the traceback, the user one line
         logger.debug("unexpected error", exc_info=True)
         text = f"unexpected {type(error).__name__}: {error} (--log-level debug shows where)"
-        return _fail(f"nsqgw {arguments[0]}: {text}", EXIT_FAILED)
+        return _fail(f"{_path(arguments)}: {text}", EXIT_FAILED)
     return code if isinstance(code, int) else 0
+
+
+def _path(arguments: Sequence[str]) -> str:
+    """The command that the arguments lead to, as `nsqgw ship dlq list`."""
+    from gateways.cli.group import nsqgw
+
+    command: object = nsqgw
+    path = "nsqgw"
+    for word in arguments:
+        found = getattr(command, "get_command", None)
+        command = None if found is None else found(None, word)
+        if command is None:
+            break
+        path += f" {word}"
+    return path
 
 
 def _reason(error: Exception) -> str:

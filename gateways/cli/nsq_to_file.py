@@ -81,7 +81,7 @@ def command(**flags: Any) -> int:
         raise click.UsageError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
     for folder in filter(None, (flags["output_dir"], flags["work_dir"])):
         os.makedirs(folder, _FOLDER_MODE, exist_ok=True)
-    return run_gateway(config)
+    return run_gateway(config, name="nsqgw nsq_to_file")
 
 
 def _check(flags: dict[str, Any]) -> None:

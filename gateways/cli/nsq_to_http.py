@@ -68,7 +68,7 @@ def command(**flags: Any) -> int:
             " config file of 'nsqgw ship'"
         )
     try:
-        return run_gateway(_config(flags))
+        return run_gateway(_config(flags), name="nsqgw nsq_to_http")
     except ValidationError as error:
         raise click.UsageError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
 

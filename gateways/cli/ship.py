@@ -5,7 +5,6 @@ Its subcommands are for looking at a config file, a running gateway and its dead
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,20 +13,19 @@ import click
 from click.core import ParameterSource
 from pydantic import ValidationError
 
-from gateways.cli.access import access_options, taken_access
+from gateways.cli.access import taken_access
 from gateways.cli.config_errors import reported
-from gateways.cli.go_flags import GoCommand
 from gateways.cli.options import (
-    ADDRESS,
     CHANNEL,
     DURATION,
-    LOOKUP_ADDRESS,
     OPTIONAL_ADDRESS,
     SIZE,
     TOPIC_OR_PATTERN,
     Parsed,
     allow_host_option,
 )
+from gateways.cli.service_options import log_options, source_options
+from gateways.cli.subcommands import WithSubcommands
 from gateways.ship.config import ServiceSettings, ShipConfig
 from gateways.ship.config_file import load_config
 from gateways.ship.destination import KNOWN, parse_destination
@@ -35,13 +33,14 @@ from gateways.ship.gateway import ShipGateway
 from gateways.ship.settings import NamedSink, ShipSettings
 from nsqgw.service import logs
 from nsqgw.service.lifecycle import run
+from nsqgw.service.settings import size_text
 
 SUBCOMMANDS = {
     "validate": ("gateways.cli.ship_validate", "Check a config file, and whether what it names is reached."),
     "test": ("gateways.cli.ship_test", "Run the tests that a config file has for its transforms."),
     "top": ("gateways.cli.ship_top", "Watch what a running gateway does."),
     "tap": ("gateways.cli.ship_tap", "Watch events come into a running gateway."),
-    "dlq": ("gateways.cli.ship_dlq", "Dead letters: list, show, replay."),
+    "dlq": ("gateways.cli.ship_dlq", "Dead letters: list, show, replay, export."),
 }
 """Name -> the module that has it as `command`, and its line in the help."""
 
@@ -51,25 +50,14 @@ DESTINATION = Parsed("destination", parse_destination)
 def _setting(flag: str, kind: click.ParamType, text: str) -> Callable[..., Any]:  # type: ignore[type-arg]  # generic in click's newest versions only
     """An option whose default is the model's."""
     default = ShipSettings.model_fields[flag.lstrip("-").replace("-", "_")].default
-    shown = f"{default:g}s" if kind is DURATION else str(default)
+    shown = f"{default:g}s" if kind is DURATION else size_text(default) if kind is SIZE else str(default)
     return click.option(flag, type=kind, default=shown, show_default=True, help=text)
 
 
-class ShipCommand(GoCommand):
-    """Runs by flags; a first word without a dash names a subcommand, which is imported only then."""
+class ShipCommand(WithSubcommands):
+    """Runs by flags or a config file."""
 
-    def make_context(
-        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
-    ) -> click.Context:
-        if args and args[0] in SUBCOMMANDS:
-            word, *rest = args
-            command: click.Command = importlib.import_module(SUBCOMMANDS[word][0]).command
-            return command.make_context(f"{info_name} {word}", rest, parent, **extra)
-        return super().make_context(info_name, args, parent, **extra)
-
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in SUBCOMMANDS.items()])
+    subcommands = SUBCOMMANDS
 
 
 @click.command("ship", cls=ShipCommand, context_settings={"help_option_names": ["-h", "--help"]})
@@ -81,15 +69,7 @@ class ShipCommand(GoCommand):
 @click.option("--topic", "topics", type=TOPIC_OR_PATTERN, multiple=True, help="Topic or pattern; repeatable.")
 @click.option("--channel", type=CHANNEL, help="Channel to consume on.")
 @click.option("--to", type=DESTINATION, help=f"Where to: {KNOWN}.")
-@click.option("--nsqd-tcp-address", "nsqds", type=ADDRESS, multiple=True, help="An nsqd; repeatable.")
-@click.option(
-    "--lookupd-http-address",
-    "lookupds",
-    type=LOOKUP_ADDRESS,
-    multiple=True,
-    help="An nsqlookupd; repeatable.",
-)
-@access_options
+@source_options
 @_setting("--max-in-flight", click.INT, "Messages in hand at once, for each topic.")
 @_setting("--batch-max-messages", click.INT, "Send a batch when it has so many messages,")
 @_setting("--batch-max-bytes", SIZE, "or so many bytes,")
@@ -112,8 +92,7 @@ class ShipCommand(GoCommand):
     help="For /ping, /ready, /metrics, /config, /status and /tap; empty for none.",
 )
 @allow_host_option("the admin port")
-@click.option("--log-level", type=click.Choice(logs.LEVELS), default="info", show_default=True)
-@click.option("--log-format", type=click.Choice(logs.FORMATS), default="logfmt", show_default=True)
+@log_options
 @click.pass_context
 def command(ctx: click.Context, /, config: Path | None, **flags: Any) -> int:
     """Ship TOPICs to a file or a log service, in batches; or what a config file says, with several pipelines.
@@ -136,12 +115,17 @@ def command(ctx: click.Context, /, config: Path | None, **flags: Any) -> int:
         return run_gateway(load(), load)
 
 
-def run_gateway(config: ShipConfig, load: Callable[[], ShipConfig] | None = None) -> int:
-    """Run until a signal, and return the exit code; SIGHUP loads the configuration anew, where it can be."""
+def run_gateway(
+    config: ShipConfig, load: Callable[[], ShipConfig] | None = None, *, name: str = ShipGateway.name
+) -> int:
+    """Run until a signal, and return the exit code; SIGHUP loads the configuration anew, where it can be.
+
+    `name` is how logs and messages call it.
+    """
     service = config.service
     logs.configure(service.log_level, service.log_format)
     return run(
-        ShipGateway(config, load),
+        ShipGateway(config, load, name),
         admin_address=service.admin_address,
         drain_timeout=service.drain_timeout,
         allow_hosts=service.allow_hosts,

@@ -20,6 +20,7 @@ from gateways.cli.options import ADDRESS, CHANNEL, DURATION, LOOKUP_ADDRESS, TOP
 from gateways.pipeline.sink import Sink
 from gateways.ship.config_file import load_config
 from gateways.ship.dead_letters.envelope import Letter
+from gateways.ship.dead_letters.export import export
 from gateways.ship.dead_letters.letter_file import LetterFile
 from gateways.ship.dead_letters.letter_topic import LetterTopic
 from gateways.ship.dead_letters.replay import IntoSink, OriginalTopic, Tally, Target, replay
@@ -37,9 +38,16 @@ _SHOWN_REASON = 100
 _CONTEXT = {"help_option_names": ["-h", "--help"]}
 
 
-@click.group("dlq", context_settings=_CONTEXT)
+class _InOrder(click.Group):
+    """Its help has the commands in the order in which people use them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+@click.group("dlq", cls=_InOrder, context_settings=_CONTEXT)
 def command() -> None:
-    """Look at dead letters, in a file or an NSQ topic, and replay them."""
+    """Look at dead letters, in a file or an NSQ topic, replay them, and take copies of them."""
 
 
 def _source_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -122,6 +130,20 @@ def replay_command(**flags: Any) -> int:
     return _run(_replay(flags))
 
 
+@command.command("export", cls=GoCommand, context_settings=_CONTEXT)
+@_source_options
+@_ALL
+@click.option("--output", type=click.Path(path_type=Path), help="A new file, in place of standard output.")
+@click.option("--body", is_flag=True, help="The bodies alone; a newline in one stays what it is.")
+@click.option("--limit", type=click.IntRange(0), default=0, help="So many at most; 0: all.")
+def export_command(output: Path | None, body: bool, limit: int, **flags: Any) -> int:
+    """Write letters as NDJSON, of which `list` and `replay` take a --file. They stay where they are, too.
+
+    The exit code is 1 when something there is no letter.
+    """
+    return _run(_export(flags, output, body, limit))
+
+
 def _run(work: Any) -> int:
     logs.configure("error", "logfmt")  # what goes wrong ends the command and is told there
     return int(asyncio.run(work))
@@ -173,6 +195,15 @@ async def _replay(flags: dict[str, Any]) -> int:
         tally = await replay(source, target, wanted=wanted, rate=rate, limit=limit, on_progress=on_progress)
     _tell(tally, dry_run)
     return EXIT_FAILED if tally.failed or tally.unreadable else 0
+
+
+async def _export(flags: dict[str, Any], output: Path | None, body: bool, limit: int) -> int:
+    wanted = _wanted(flags.pop("where"))
+    async with _source(flags, _IN_FLIGHT) as source:
+        with contextlib.nullcontext(sys.stdout.buffer) if output is None else output.open("xb") as file:
+            exported, unreadable = await export(source, file, wanted=wanted, bodies=body, limit=limit)
+    click.echo(f"{exported} exported, {unreadable} are no letters", err=True)
+    return EXIT_FAILED if unreadable else 0
 
 
 # -- sources and targets

@@ -99,6 +99,8 @@ def told(problem: Problem, where: str, document: Any) -> str:
             return f"{where}: {_dotted(problem.path)}: {problem.text}"
     if not problem.path:
         return f"{where}: the file {problem.text}"
+    if isinstance(value, Mapping):  # too much to be shown, and its key says which one it is
+        return f"{where}: {_dotted(problem.path)}: {problem.text}"
     return f"{where}: {_dotted(problem.path)} = {_shown(problem.path, value)}: {problem.text}"
 
 
@@ -116,6 +118,4 @@ def _shown(path: Path, value: Any) -> str:
     text = json.dumps(value, default=str, ensure_ascii=False)
     if _SECRET_KEY.search(keys[-1] if keys else "") and not (isinstance(value, str) and value[:2] == "${"):
         return MASK
-    if isinstance(value, Mapping):
-        return "{...}"
     return text if len(text) <= _MAX_SHOWN else text[: _MAX_SHOWN - 3] + "..."

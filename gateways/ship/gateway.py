@@ -34,7 +34,10 @@ class ShipGateway:
 
     name = "nsqgw ship"
 
-    def __init__(self, config: ShipConfig, load: Callable[[], ShipConfig] | None = None) -> None:
+    def __init__(
+        self, config: ShipConfig, load: Callable[[], ShipConfig] | None = None, name: str = name
+    ) -> None:
+        self.name = name
         self.config = config
         self.reloads = {"done": 0, "failed": 0}
         self._load = load

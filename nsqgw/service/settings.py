@@ -86,6 +86,13 @@ def parse_size(text: str) -> int:
     return int(float(match[1]) * factor) if "." in match[1] else int(match[1]) * factor
 
 
+def size_text(count: int) -> str:
+    """The size as `parse_size` reads it, in the largest unit that it is a whole number of."""
+    units = [(name, factor) for name, factor in _SIZE_UNITS.items() if count and count % factor == 0]
+    name, factor = max(units, key=lambda unit: unit[1], default=("", 1))
+    return f"{count // factor}{name.upper().replace('I', 'i')}" if factor > 1 else str(count)
+
+
 def mask_url(url: str) -> str:
     """What of `url` is fit for logs: scheme, host and port; the rest is where credentials and tokens stand.
 

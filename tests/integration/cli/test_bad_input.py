@@ -191,10 +191,10 @@ def test_a_file_that_is_not_there_or_has_no_letters_is_named(
 ) -> None:
     path = tmp_path / "dead.ndjson"
     assert main(["ship", "dlq", "list", "--file", str(path)]) == 1
-    assert capsys.readouterr().err == f"nsqgw ship: {path}: No such file or directory\n"
+    assert capsys.readouterr().err == f"nsqgw ship dlq list: {path}: No such file or directory\n"
     path.write_text("hello\n")
     assert main(["ship", "dlq", "show", "--file", str(path), "1"]) == 1
-    assert capsys.readouterr().err.startswith("nsqgw ship: what stands at 1 is no letter: no JSON: ")
+    assert capsys.readouterr().err.startswith("nsqgw ship dlq show: what stands at 1 is no letter: no JSON: ")
 
 
 @pytest.mark.parametrize("module", ["click", "tornado", "gateways.cli.nsqd"])

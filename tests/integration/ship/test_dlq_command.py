@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,11 +15,13 @@ import pytest
 from gateways.cli.main import main
 from gateways.pipeline.dead_letters import DeadLetter
 from gateways.ship.dead_letters.envelope import write_letter
+from gateways.ship.dead_letters.letter_topic import LetterTopic
 from harness.command import Nsqgw
 from harness.daemons import Daemon
 from harness.http import post, stats
 from harness.polling import eventually
 from harness.transforming import one_message
+from nsqgw.message import Message
 
 COUNT = 300
 
@@ -194,3 +196,42 @@ def test_letters_cannot_talk_to_the_terminal(tmp_path: Path, capsys: pytest.Capt
         out = capsys.readouterr().out
         assert "cut \ufffd[2J off" in out
         assert "\x1b" not in out
+
+
+def test_an_export_is_a_file_of_letters_again(dlq: Dlq, file: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.ndjson"
+    done = dlq("export", f"--file={file}", f"--output={copy}", '--where=reason == "too large"')
+    assert (done.out, done.err) == ("", "30 exported, 0 are no letters\n")
+    assert [orjson.loads(line)["body"] for line in copy.read_bytes().splitlines()] == [
+        f"body {number}" for number in range(0, COUNT, 10)
+    ]
+    assert dlq("replay", f"--file={copy}", f"--to=file:{tmp_path}/out").out.startswith("30 replayed")
+    assert "File exists" in dlq("export", f"--file={file}", f"--output={copy}", code=1).err
+    assert dlq("export", f"--file={file}", "--body", "--limit=2").out == "body 0\nbody 1\n"
+
+
+def test_large_letters_of_a_topic_are_exported_a_few_at_a_time(
+    dlq: Dlq, broker: Daemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateways.ship.dead_letters.letter_topic._MAX_BYTES", 4000)
+    watched: list[int] = []
+    take = LetterTopic._take
+
+    def watch(source: LetterTopic, messages: Sequence[Message]) -> None:
+        take(source, messages)
+        watched.append(source._held_bytes)
+
+    monkeypatch.setattr(LetterTopic, "_take", watch)
+    post(broker.http_address, "/mpub?topic=large", b"\n".join(letters(100)))
+    where = "--topic=large", f"--nsqd-tcp-address={broker.tcp_address}", "--wait=500ms"
+    done = dlq("export", *where, f"--output={tmp_path}/out")
+    assert done.err == "100 exported, 0 are no letters\n"
+    assert max(watched) < 4000 + 16 * len(letters(1)[0]), (
+        "beyond the bound only what was sent before it was known"
+    )
+    assert depth(broker, "large", "dlq") == 100
+
+
+def test_the_commands_are_helped_with_in_the_order_of_their_use(dlq: Dlq) -> None:
+    told = dlq("--help").out.partition("Commands:\n")[2]
+    assert [line.split()[0] for line in told.splitlines()] == ["list", "show", "replay", "export"]

@@ -286,7 +286,7 @@ def test_nobody_answers_top_and_tap(run_nsqgw: Callable[..., Done]) -> None:
     for command, page in (("top", "status"), ("tap", "tap")):
         done = run_nsqgw("ship", command, "--admin-address", "127.0.0.1:1")
         assert done.returncode == 1
-        assert done.stderr.startswith(f"nsqgw ship: http://127.0.0.1:1/{page} ")
+        assert done.stderr.startswith(f"nsqgw ship {command}: http://127.0.0.1:1/{page} ")
         assert len(done.stderr.splitlines()) == 1
 
 

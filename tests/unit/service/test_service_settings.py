@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nsqgw.errors import ConfigError
-from nsqgw.service.settings import Address, mask_url, parse_address, parse_duration, parse_size
+from nsqgw.service.settings import Address, mask_url, parse_address, parse_duration, parse_size, size_text
 
 
 @pytest.mark.parametrize(
@@ -105,3 +105,20 @@ def test_what_is_no_size_is_named(text: str) -> None:
 )
 def test_of_a_url_only_scheme_host_and_port_are_shown(url: str, masked: str) -> None:
     assert mask_url(url) == masked
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0"),
+        (1, "1"),
+        (1500, "1500"),
+        (2000, "2KB"),
+        (5_000_000, "5MB"),
+        (4096, "4KiB"),
+        (256 << 20, "256MiB"),
+    ],
+)
+def test_a_size_is_shown_as_it_is_written(count: int, text: str) -> None:
+    assert size_text(count) == text
+    assert parse_size(text) == count

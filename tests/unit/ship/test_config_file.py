@@ -99,12 +99,12 @@ MISTAKES = {
     "settings of a sink that do not go together": (
         'path = "out.ndjson"\n',
         'path = "out.ndjson"\ncompression = "gzip"\n',
-        ["ship.toml:24: sink.disk = {...}: path = 'out.ndjson' has no <REV>"],
+        ["ship.toml:24: sink.disk: path = 'out.ndjson' has no <REV>"],
     ),
     "misspelt table": (
         "[service]",
         "[servise]",
-        ["ship.toml:5: servise = {...}: is no setting here; did you mean service?"],
+        ["ship.toml:5: servise: is no setting here; did you mean service?"],
     ),
     "unit": (
         'batch.max_age = "2s"',
@@ -163,12 +163,12 @@ MISTAKES = {
     "no source": (
         'nsqd_tcp_addresses = ["${HOST}:4150"]\n',
         "",
-        ["ship.toml:1: nsq = {...}: names no source: set nsqd_tcp_addresses or lookupd_http_addresses"],
+        ["ship.toml:1: nsq: names no source: set nsqd_tcp_addresses or lookupd_http_addresses"],
     ),
     "pattern without nsqlookupd": (
         'topics = ["audit"]',
         'topics = ["audit.*"]',
-        ["ship.toml:18: pipeline[1] = {...}: topic 'audit.*' is a pattern: an nsqlookupd is needed to"],
+        ["ship.toml:18: pipeline[1]: topic 'audit.*' is a pattern: an nsqlookupd is needed to"],
     ),
     "no TOML": ("[service]", "[service", ["ship.toml:5: is no TOML in column 9: "]),
 }
