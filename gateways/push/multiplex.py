@@ -14,6 +14,8 @@ from typing import cast
 from websockets.frames import Frame as WireFrame
 from websockets.frames import Opcode
 
+from gateways.push import sign_in
+from gateways.push.access.grant import Denial, Right, denial
 from gateways.push.context import Context
 from gateways.push.frame import Burst
 from gateways.push.presence import Client
@@ -36,7 +38,16 @@ from nsqgw.errors import NSQError
 class MultiplexSession(WebSocketConnection):
     """A client of the multiplexed protocol."""
 
-    __slots__ = ("_dialect", "_errors", "_opcode", "_parts", "_pinged_client_at", "_publishing", "client")
+    __slots__ = (
+        "_dialect",
+        "_errors",
+        "_opcode",
+        "_parts",
+        "_pinged_client_at",
+        "_publishing",
+        "client",
+        "signing_in",
+    )
 
     topics: set[str]
     kind = "multiplex"
@@ -49,18 +60,32 @@ class MultiplexSession(WebSocketConnection):
         self._parts: list[bytes] = []
         self._errors = 0
         self._publishing = 0
+        self.signing_in = False
+        """Whether a token is being looked at."""
         self._pinged_client_at = context.clock()
+
+    @property
+    def context(self) -> Context:
+        """What all connections share."""
+        return self._context
+
+    @property
+    def open(self) -> bool:
+        """Whether the client is still listened to."""
+        return self._listening
 
     # what the connection does
 
     def _open(self) -> None:
         super()._open()
+        sign_in.expect(self)
         limits = self._context.limits
-        self._say(
+        self.say(
             {
                 "push": "hello",
                 "version": VERSION,
                 "client": self.client,
+                "auth": self._context.gate.mode,
                 "ping": limits.ping_interval,
                 "max_channels": limits.max_channels,
                 "max_bytes": limits.max_client_message_bytes,
@@ -71,7 +96,7 @@ class MultiplexSession(WebSocketConnection):
         super()._keep_alive(now)
         if now - self._pinged_client_at >= self._context.limits.ping_interval:
             self._pinged_client_at = now
-            self._say({"push": "ping"})
+            self.say({"push": "ping"})
 
     def _gap(self, topic: str, lost: int | None) -> bytes:
         return self._dialect.write({"push": "gap", "channel": topic, "lost": lost})
@@ -84,6 +109,9 @@ class MultiplexSession(WebSocketConnection):
                 self._tell("leave", topic, self._context.presence.leave(topic, self))
 
     def _heard(self, frame: WireFrame) -> None:
+        super()._heard(frame)
+        if not self._listening:
+            return
         if frame.opcode in (Opcode.TEXT, Opcode.BINARY):
             self._opcode = frame.opcode
         elif frame.opcode is not Opcode.CONT:
@@ -97,11 +125,7 @@ class MultiplexSession(WebSocketConnection):
 
     def _take(self, opcode: Opcode, data: bytes) -> None:
         try:
-            if opcode is Opcode.TEXT:
-                data.decode()
             command = self._dialect.read(opcode, data)
-        except UnicodeDecodeError:
-            self.close(Ending.NOT_UTF8)
         except Malformed:
             self.close(Ending.BAD_COMMAND)
         else:
@@ -114,14 +138,14 @@ class MultiplexSession(WebSocketConnection):
                 raise Refused(Fault.BAD_REQUEST, f"there is no op of this name; there are {', '.join(_WORK)}")
             work(self, command)
         except Refused as refused:
-            self._refuse(command, refused)
+            self.refuse(command, refused)
         else:
             self._errors = 0
 
     # what clients may ask for
 
     def _subscribe(self, command: Command) -> None:
-        context, channel = self._context, self._channel(command)
+        context, channel = self._context, self._channel(command, Right.SUBSCRIBE)
         since = command.text("since") if "since" in command.arguments else None
         watching = command.flag("presence")
         if channel in self.topics:
@@ -130,10 +154,12 @@ class MultiplexSession(WebSocketConnection):
             raise Refused(Fault.TOO_MANY_CHANNELS, f"at most {context.limits.max_channels}")
         if watching and not context.presence.shown(channel):
             raise Refused(Fault.NOT_ALLOWED, "presence is not shown for this channel")
+        if watching:
+            self.authorize(Right.PRESENCE, channel)
         self.topics.add(channel)
         replay = context.hub.subscribe(channel, self, since)
         recovered = {} if since is None else {"recovered": not replay.gap}
-        self._say(reply(command, channel=channel, position=replay.start, **recovered))
+        self.say(reply(command, channel=channel, position=replay.start, **recovered))
         self.replay(channel, replay)
         if self._listening:  # a replay that does not fit closes the connection
             self._tell("join", channel, context.presence.join(channel, self, watching=watching))
@@ -142,15 +168,24 @@ class MultiplexSession(WebSocketConnection):
         channel = self._channel(command)
         if channel not in self.topics:
             raise Refused(Fault.NOT_SUBSCRIBED)
+        self._drop(channel)
+        self.say(reply(command, channel=channel))
+
+    def unsubscribed(self, channel: str) -> None:
+        """The client may follow `channel` no longer, and is told so."""
+        self._drop(channel)
+        error = Refused(Fault.NOT_ALLOWED).fault.document
+        self.say({"push": "unsubscribed", "channel": channel, "error": error})
+
+    def _drop(self, channel: str) -> None:
         self.topics.remove(channel)
         self._context.hub.unsubscribe(channel, self)
         if self._backlog is not None:
             self._backlog.forget(channel)
         self._tell("leave", channel, self._context.presence.leave(channel, self))
-        self._say(reply(command, channel=channel))
 
     def _publish(self, command: Command) -> None:
-        context, channel = self._context, self._channel(command)
+        context, channel = self._context, self._channel(command, Right.PUBLISH)
         if context.publisher is None or channel not in context.publish_topics:
             raise Refused(Fault.NOT_ALLOWED, "publishing is not allowed here")
         body = command.data(from_json=self._dialect.opcode is Opcode.TEXT)
@@ -163,9 +198,9 @@ class MultiplexSession(WebSocketConnection):
         def answered(error: NSQError | None) -> None:
             self._publishing -= 1
             if error is None:
-                self._say(reply(command, channel=channel))
+                self.say(reply(command, channel=channel))
             else:
-                self._refuse(command, Refused(Fault.NOT_PUBLISHED))
+                self.refuse(command, Refused(Fault.NOT_PUBLISHED))
 
         try:
             context.publisher.publish_then(channel, body, answered)
@@ -174,29 +209,45 @@ class MultiplexSession(WebSocketConnection):
             raise Refused(Fault.NOT_PUBLISHED) from error
 
     def _presence(self, command: Command) -> None:
-        channel, presence = self._channel(command), self._context.presence
+        channel, presence = self._channel(command, Right.PRESENCE), self._context.presence
         if not presence.shown(channel):
             raise Refused(Fault.NOT_ALLOWED, "presence is not shown for this channel")
         names = presence.names(channel, self._context.limits.max_presence)
-        self._say(reply(command, channel=channel, count=presence.count(channel), clients=names))
+        self.say(reply(command, channel=channel, count=presence.count(channel), clients=names))
 
     def _ping(self, command: Command) -> None:
-        self._say(reply(command))
+        self.say(reply(command))
+
+    def _auth(self, command: Command) -> None:
+        sign_in.begin(self, command)
+
+    def _grant_due(self, now: float) -> None:
+        sign_in.remind(self, now)
+
+    def authorize(self, right: Right, channel: str) -> None:
+        """Refused where the client has no `right` on `channel`, or on all that match a pattern."""
+        denied = denial(self.visitor, right, channel, self._context.clock())
+        if denied is not None:
+            raise Refused(_FAULTS[denied])
 
     # how it is said
 
-    def _channel(self, command: Command) -> str:
+    def _channel(self, command: Command, right: Right | None = None) -> str:
         channel = command.text("channel")
+        if right is not None:
+            self.authorize(right, channel)  # first: who may not know a channel is not told whether there is one
         if channel not in self._context.hub.topics:
             raise Refused(Fault.UNKNOWN_CHANNEL)
         return channel
 
-    def _say(self, document: Mapping[str, object]) -> None:
+    def say(self, document: Mapping[str, object]) -> None:
+        """Write a reply or a push."""
         if self._listening:
             self._transport.write(self._dialect.write(document))
 
-    def _refuse(self, command: Command, refused: Refused) -> None:
-        self._say(refusal(command, refused))
+    def refuse(self, command: Command, refused: Refused) -> None:
+        """Answer `command` with an error; too many of them close the connection."""
+        self.say(refusal(command, refused))
         self._errors += 1
         if self._errors >= self._context.limits.max_errors:
             self.close(Ending.TOO_MANY_ERRORS)
@@ -209,10 +260,17 @@ class MultiplexSession(WebSocketConnection):
             watcher.offer(notice.encoded(watcher.encoding), notice)
 
 
+_FAULTS = {
+    Denial.NO_TOKEN: Fault.UNAUTHORIZED,
+    Denial.NOT_ALLOWED: Fault.NOT_ALLOWED,
+    Denial.EXPIRED: Fault.TOKEN_EXPIRED,
+}
+
 _WORK: dict[str, Callable[[MultiplexSession, Command], None]] = {
     "subscribe": MultiplexSession._subscribe,
     "unsubscribe": MultiplexSession._unsubscribe,
     "publish": MultiplexSession._publish,
     "presence": MultiplexSession._presence,
     "ping": MultiplexSession._ping,
+    "auth": MultiplexSession._auth,
 }

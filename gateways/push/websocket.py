@@ -2,11 +2,13 @@
 
 Messages are whole frames encoded once for all, written beside the core; only control frames come from it,
 so they fall between messages. Of the extensions, one form of permessage-deflate is agreed to (see wire).
-Browsers have nothing to say on a stream: what they send is checked, counted and let go.
+The core leaves to us whether text is UTF-8. Browsers have nothing to say on a stream: what they send is
+checked, counted and let go.
 """
 
 from __future__ import annotations
 
+import codecs
 import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -14,6 +16,7 @@ from http import HTTPStatus
 
 from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.frames import Frame as WireFrame
+from websockets.frames import Opcode
 from websockets.http11 import Request as WireRequest
 from websockets.protocol import State
 from websockets.server import ServerProtocol
@@ -26,6 +29,8 @@ from gateways.push.session import CLOSED, GONE, PROTOCOL_ERROR, Ending, Session
 from gateways.push.wire import DEFLATE, WebSocketEncoding, websocket_message
 
 logger = logging.getLogger(__name__)
+
+_new_decoder = codecs.getincrementaldecoder("utf-8")
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,7 @@ def handshake(request: Request, max_message_bytes: int, subprotocols: Sequence[s
 class WebSocketConnection(Session):
     """The conduct of a WebSocket, whatever is said on it: control frames, pings, bounds, closes."""
 
-    __slots__ = ("_answer", "_core", "_frames", "_heard_at", "_pinged_at", "encoding")
+    __slots__ = ("_answer", "_core", "_frames", "_heard_at", "_pinged_at", "_text", "encoding")
 
     def __init__(
         self, context: Context, topics: Collection[str], handshake: Handshake, encoding: WebSocketEncoding
@@ -77,6 +82,8 @@ class WebSocketConnection(Session):
         self._core = handshake.core
         self.encoding: Encoding = encoding.for_peer(handshake.deflate)
         self._frames = 0
+        self._text: codecs.IncrementalDecoder | None = None
+        """While a text message comes in pieces."""
         self._heard_at = self._context.clock()
         self._pinged_at: float | None = None
 
@@ -105,7 +112,21 @@ class WebSocketConnection(Session):
         self._answer = b""
 
     def _heard(self, frame: WireFrame) -> None:
-        """A frame of the browser, a good one, decompressed."""
+        """A frame of the browser, a good one, decompressed.
+
+        Text that is not UTF-8 ends the connection, as soon as that shows.
+        """
+        if frame.opcode is Opcode.TEXT:
+            self._text = _new_decoder()
+        elif frame.opcode is not Opcode.CONT:
+            return  # binary, or a control frame in the middle of a message
+        if self._text is not None:
+            try:
+                self._text.decode(frame.data, frame.fin)
+            except UnicodeDecodeError:
+                self.close(Ending.NOT_UTF8)
+            if frame.fin:
+                self._text = None
 
     def _keep_alive(self, now: float) -> None:
         self._frames = 0
