@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 ARGS ?=
 JOBS ?= 4
 
-.PHONY: help venv demo test test-oldest docs check real-daemons real-sinks system-packages bench bench-compare bench-brokers soak soak-reconnects soak-kills bench-feed bench-ship soak-outage clean
+.PHONY: help venv demo test test-oldest docs check real-daemons real-sinks system-packages bench bench-compare bench-brokers soak soak-reconnects soak-kills bench-feed bench-ship soak-outage ship-kills clean
 
 help:
 	@echo "make demo             run the whole way on this machine, with a page to look at (ARGS='--help' for its options)"
@@ -23,9 +23,10 @@ help:
 	@echo "make bench-ship       nsqgw ship next to nsq_to_http and nsq_to_file"
 	@echo "make bench-push       what a delivery to a browser costs, next to C, tornado and websockets (needs cc)"
 	@echo "make bench-feed       how soon a consumer with a topology feed is connected to a new nsqd"
-	@echo "make soak             property tests with many more examples, twenty minutes of fuzzing, 10,000 silent connections, soak-reconnects and soak-kills"
+	@echo "make soak             property tests with many more examples, twenty minutes of fuzzing, 10,000 silent connections, ship-kills, soak-reconnects, soak-kills and soak-outage"
 	@echo "make soak-reconnects  10 million messages, a reconnect a second (ARGS='--count 500000' for fewer)"
 	@echo "make soak-outage      a service that is down for an hour under load (ARGS='--seconds 60' for less)"
+	@echo "make ship-kills       each sink of nsqgw ship, gateway and nsqd killed while 100,000 events flow (SHIP_EVENTS=10000 for fewer)"
 	@echo "make soak-kills       kill -9 under load a thousand times, losing nothing (KILL_ROUNDS=100 for fewer)"
 	@echo "make clean            remove the virtual environment, caches and what was built"
 
@@ -86,8 +87,7 @@ soak: venv
 	HYPOTHESIS_PROFILE=soak $(BIN)/pytest tests/properties --timeout 3600 $(ARGS)
 	FUZZ_SECONDS=600 $(BIN)/pytest tests/fuzz $(ARGS)
 	SILENT_CONNECTIONS=10000 $(BIN)/pytest tests/conformance/test_rude_clients.py $(ARGS)
-	SHIP_EVENTS=100000 $(BIN)/pytest tests/integration/ship/test_killed_in_turn.py --timeout 3600 $(ARGS)
-	$(MAKE) soak-reconnects soak-kills ARGS=
+	$(MAKE) ship-kills soak-reconnects soak-kills soak-outage ARGS=
 
 bench-brokers: venv
 	@tools/real_daemons.sh
@@ -111,6 +111,13 @@ bench-push: venv
 soak-reconnects: venv
 	@tools/real_daemons.sh || echo "make: soaking on our own nsqd instead"
 	PYTHONPATH=tests $(BIN)/python -m perf.reconnects $(ARGS)
+
+# Two at once are as many as two cores bear: each is a gateway, an nsqd, a service and a test.
+ship-kills: venv
+	@tools/real_daemons.sh
+	@tools/real_sinks.sh || { test -z "$(CI)" && echo "make: going on without real log services"; }
+	SHIP_EVENTS=$(or $(SHIP_EVENTS),100000) $(BIN)/pytest tests/integration/ship/test_killed_in_turn.py \
+		-n 2 --dist=load --timeout 600 -rP --show-capture=stdout $(ARGS)
 
 soak-kills: venv
 	KILL_ROUNDS=$(or $(KILL_ROUNDS),1000) $(BIN)/pytest tests/integration/faults/test_kills.py -s $(ARGS)

@@ -30,7 +30,11 @@ class Nsqgw:
     """The command, or another program of the same manners, running in the background; killed at the end."""
 
     def __init__(
-        self, folder: Path, *arguments: str, program: tuple[str, ...] = ("-m", "gateways.cli.main")
+        self,
+        folder: Path,
+        *arguments: str,
+        program: tuple[str, ...] = ("-m", "gateways.cli.main"),
+        stdout: int = subprocess.PIPE,
     ) -> None:
         self._log = folder / f"stderr-{len(list(folder.glob('stderr-*')))}"
         with self._log.open("wb") as log:
@@ -38,7 +42,7 @@ class Nsqgw:
                 [sys.executable, *program, *arguments],
                 cwd=ROOT,
                 stderr=log,
-                stdout=subprocess.PIPE,
+                stdout=stdout,
                 env={**os.environ, "PYTHONPATH": str(ROOT)},
                 preexec_fn=_heed_interrupts,
             )
@@ -82,7 +86,7 @@ class Nsqgw:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait(10)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
         if error is not None:
             print(self.log)

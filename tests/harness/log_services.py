@@ -9,7 +9,7 @@ import gzip
 import json
 import re
 import zlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,6 +37,8 @@ class Reply:
 class LogService:
     """Subclasses say what becomes of a request."""
 
+    listen_on = "127.0.0.1:0"
+
     def __init__(self) -> None:
         self.requests: list[HTTPServerRequest] = []
         self.events: list[bytes] = []
@@ -58,7 +60,7 @@ class LogService:
                 self.finish()
 
         self._server = HTTPServer(Application([("/.*", Take)], log_function=lambda handler: None))
-        sockets = listen("127.0.0.1:0")
+        sockets = listen(self.listen_on)
         self._server.add_sockets(sockets)
         self.url = f"http://{bound_address(sockets)}"
 
@@ -68,6 +70,9 @@ class LogService:
 
     def take(self, request: HTTPServerRequest) -> Reply:
         raise NotImplementedError
+
+    def restore(self, events: Iterable[bytes]) -> None:
+        """Know what an earlier one took."""
 
 
 def unpacked(request: HTTPServerRequest) -> bytes:
@@ -234,6 +239,12 @@ class Elasticsearch(LogService):
         self.events.append(action + b"\n" + source)
         return {kind: {"status": status}}
 
+    def restore(self, events: Iterable[bytes]) -> None:
+        for event in events:
+            action, source = event.split(b"\n")
+            (target,) = json.loads(action).values()
+            self.stored[target["_index"], target["_id"]] = source
+
 
 class Loki(LogService):
     """The push API; the same line at the same time in the same stream is kept once."""
@@ -241,6 +252,8 @@ class Loki(LogService):
     def __init__(self) -> None:
         super().__init__()
         self.streams: dict[str, list[list[Any]]] = {}
+        self._known: set[tuple[str, bytes]] = set()
+        self._restored: set[bytes] = set()  # in whichever stream
 
     def take(self, request: HTTPServerRequest) -> Reply:
         if request.path != "/loki/api/v1/push":
@@ -252,10 +265,15 @@ class Loki(LogService):
             for entry in stream["values"]:
                 if not isinstance(entry[0], str) or len(entry[1].encode()) > 256 * 1024:
                     return Reply(400, "line_too_long, or a timestamp that is no string")
-                if entry not in self.streams.setdefault(labels, []):
-                    self.streams[labels].append(entry)
-                    self.events.append(json.dumps(entry).encode())
+                line = json.dumps(entry).encode()
+                if (labels, line) not in self._known and line not in self._restored:
+                    self._known.add((labels, line))
+                    self.streams.setdefault(labels, []).append(entry)
+                    self.events.append(line)
         return Reply(204)
+
+    def restore(self, events: Iterable[bytes]) -> None:
+        self._restored.update(events)
 
 
 class Datadog(LogService):
@@ -345,7 +363,7 @@ class S3(LogService):
 @asynccontextmanager
 async def running(kind: str) -> AsyncIterator[tuple[LogService, dict[str, Any]]]:
     """A service of the kind, and the settings of a sink that leads to it."""
-    service = _KINDS[kind][0]()
+    service = _KINDS[kind]()
     try:
         yield service, settings_for(kind, f"{service.url}/logs" if kind == "s3" else service.url)
     finally:
@@ -354,18 +372,26 @@ async def running(kind: str) -> AsyncIterator[tuple[LogService, dict[str, Any]]]
 
 def settings_for(kind: str, url: str, **more: Any) -> dict[str, Any]:
     """The settings of a sink of the kind that leads to `url`."""
-    return {"type": kind, "url": url, **_KINDS[kind][1], **more}
+    return {"type": kind, "url": url, **_OWN.get(kind, {}), **more}
 
 
-_KINDS: dict[str, tuple[type[LogService], dict[str, Any]]] = {
-    "loggly": (Loggly, {"token": Loggly.token}),
-    "splunk": (Splunk, {"token": Splunk.token}),
-    "elasticsearch": (Elasticsearch, {}),
-    "loki": (Loki, {}),
-    "datadog": (Datadog, {"api_key": Datadog.api_key}),
-    "otlp": (Otlp, {}),
-    "clickhouse": (ClickHouse, {"table": "logs.events"}),
-    "s3": (S3, {"access_key_id": "key", "secret_access_key": "secret"}),
+_KINDS: dict[str, type[LogService]] = {
+    "loggly": Loggly,
+    "splunk": Splunk,
+    "elasticsearch": Elasticsearch,
+    "loki": Loki,
+    "datadog": Datadog,
+    "otlp": Otlp,
+    "clickhouse": ClickHouse,
+    "s3": S3,
+}
+
+_OWN: dict[str, dict[str, Any]] = {
+    "loggly": {"token": Loggly.token},
+    "splunk": {"token": Splunk.token},
+    "datadog": {"api_key": Datadog.api_key},
+    "clickhouse": {"table": "logs.events"},
+    "s3": {"access_key_id": "key", "secret_access_key": "secret"},
 }
 
 KINDS = tuple(_KINDS)

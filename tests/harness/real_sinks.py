@@ -57,8 +57,15 @@ class _Process:
 
     def stop(self) -> None:
         """As an administrator does: what it has confirmed is stored."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """As a crash does."""
+        self._end(signal.SIGKILL)
+
+    def _end(self, how: signal.Signals) -> None:
         if self.process is not None:
-            self.process.send_signal(signal.SIGTERM)
+            self.process.send_signal(how)
             self.process.wait(15)
             self.process = None
 
@@ -104,9 +111,11 @@ class S3Server(_Process):
 
     def start(self) -> None:
         # It does not tell which port it got for 0: one that was free a moment ago is free again, mostly.
-        for _ in range(5):
-            with socket.create_server(("127.0.0.1", 0)) as free:
-                self.port = free.getsockname()[1]
+        tries = 1 if self.port else 5
+        for _ in range(tries):
+            if tries > 1:
+                with socket.create_server(("127.0.0.1", 0)) as free:
+                    self.port = free.getsockname()[1]
             self.run(
                 "--port",
                 f"127.0.0.1:{self.port}",

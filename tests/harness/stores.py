@@ -287,9 +287,6 @@ STORES: dict[str, Callable[[], Store]] = {
 }
 """By the names of tests; all can be killed."""
 
-KEYED = ("postgresql", "sqlite", "redis once")
-"""Those in which no event can be twice."""
-
 IN_CONTRACT: dict[str, Callable[[], Store]] = {
     **STORES,
     "redis stream": lambda: RedisStore("stream"),
