@@ -8,7 +8,9 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from gateways.push.access.gate import Gate
 from gateways.push.backlog import Backlog
+from gateways.push.errands import Errands
 from gateways.push.hub import Hub
 from gateways.push.limits import Limits
 from gateways.push.policy import Lag, Policy
@@ -70,6 +72,10 @@ class Context:
     client_frames: int = 0
     """Frames browsers sent."""
 
+    gate: Gate = field(default_factory=Gate)
+    """Who may come, and what for."""
+    errands: Errands = field(default_factory=Errands)
+    """What connections wait for."""
     presence: Presence = field(default_factory=Presence)
     publisher: Publisher | None = None
     """Takes what clients publish; None when none may."""

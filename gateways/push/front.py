@@ -11,10 +11,12 @@ import asyncio
 import contextlib
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from http import HTTPStatus
-from typing import cast
+from typing import Any, cast
 
+from gateways.push.access.grant import Visitor
 from gateways.push.context import Context
 from gateways.push.http import END_OF_HEAD, BadRequest, Request, Response, error_response, parse_request
 from gateways.push.session import Session, tune
@@ -23,19 +25,35 @@ from nsqgw.service.listen import BACKLOG, bound_address, listen
 
 logger = logging.getLogger(__name__)
 
-Router = Callable[[Request], "Response | Session"]
+Answer = Response | Session
+Router = Callable[[Request], "Answer | Coroutine[Any, Any, Answer]"]
+"""Answers a request, or begins to: what it takes, a connection's time for its handshake bounds."""
 
 
 class HeadReader(asyncio.Protocol):
     """A connection whose request is not here yet, or that gets a plain answer."""
 
-    __slots__ = ("_answered", "_context", "_deadline", "_head", "_router", "_transport")
+    __slots__ = (
+        "_address",
+        "_answered",
+        "_context",
+        "_deadline",
+        "_errand",
+        "_head",
+        "_method",
+        "_router",
+        "_transport",
+        "_visitor",
+    )
 
     def __init__(self, context: Context, router: Router) -> None:
         self._context = context
         self._router = router
         self._head = bytearray()
         self._answered = False
+        self._method = "GET"
+        self._visitor = Visitor()
+        self._errand: asyncio.Task[None] | None = None
         self._deadline = context.clock() + context.limits.handshake_timeout
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -44,14 +62,21 @@ class HeadReader(asyncio.Protocol):
         full = len(self._context.connections) >= self._context.limits.max_connections
         self._context.admit(self)
         self._context.accepted += 1
-        if full:
-            busy = error_response(
-                HTTPStatus.SERVICE_UNAVAILABLE, "too many connections", {"Retry-After": "5"}
-            )
-            self._answer(busy)
+        peer = self._transport.get_extra_info("peername")
+        self._address = peer[0] if isinstance(peer, tuple) else ""
+        self._visitor.secure = self._transport.get_extra_info("ssl_object") is not None
+        try:
+            if full:
+                raise BadRequest(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections", {"Retry-After": "5"})
+            self._context.gate.arrive(self._visitor, self._address, self._context.clock())
+        except BadRequest as error:
+            self._refuse(error)
 
     def data_received(self, data: bytes) -> None:
         if self._answered:
+            return
+        if self._errand is not None:
+            self._head += data  # what was read before the pause
             return
         searched = max(0, len(self._head) - len(END_OF_HEAD) + 1)
         self._head += data
@@ -68,15 +93,18 @@ class HeadReader(asyncio.Protocol):
             )
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._end_errand()
+        self._context.gate.leave(self._visitor)
         self._context.release(self)
 
     def look(self, now: float) -> None:
         """Once a turn of the wheel: a head that does not come, a client that does not go."""
         if now < self._deadline:
             return
-        if self._answered or not self._head:
+        if self._answered or not (self._head or self._errand):
             self.abort()
         else:
+            self._end_errand()
             self._answer(error_response(HTTPStatus.REQUEST_TIMEOUT, "the request took too long"))
 
     def end(self) -> None:
@@ -88,18 +116,55 @@ class HeadReader(asyncio.Protocol):
 
     def _serve(self, raw: bytes, rest: bytes) -> None:
         self._head.clear()
-        method = "GET"
         try:
-            request = parse_request(raw)
-            method = request.method
+            request = replace(parse_request(raw), visitor=self._visitor, address=self._address)
+            self._method = request.method
+            self._context.gate.identify(self._visitor, self._address, request, self._context.clock())
             answer = self._router(request)
         except BadRequest as error:
-            answer = error_response(error.status, str(error))
+            self._refuse(error)
+            return
+        if isinstance(answer, Response | Session):
+            self._give(answer, rest)
+        else:
+            self._transport.pause_reading()  # what comes meanwhile waits in the kernel
+            self._head += rest
+            self._errand = self._context.errands.run(self._serve_later(answer))
+
+    async def _serve_later(self, answering: Coroutine[Any, Any, Answer]) -> None:
+        try:
+            answer = await answering
+        except BadRequest as error:
+            self._errand = None
+            self._resume()
+            self._refuse(error)
+            return
+        self._errand = None
+        rest = bytes(self._head)
+        self._head.clear()
+        self._give(answer, rest)
+        self._resume()
+
+    def _resume(self) -> None:
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def _end_errand(self) -> None:
+        if self._errand is not None:
+            self._errand.cancel()
+            self._errand = None
+            self._resume()
+
+    def _give(self, answer: Answer, rest: bytes) -> None:
         if isinstance(answer, Response):
-            self._answer(answer, method)
+            self._answer(answer, self._method)
         else:
             self._context.release(self)
+            answer.visitor = self._visitor
             answer.start(self._transport, rest)
+
+    def _refuse(self, error: BadRequest) -> None:
+        self._answer(error_response(error.status, str(error), error.headers), self._method)
 
     def _answer(self, response: Response, method: str = "GET") -> None:
         self._answered = True
@@ -148,6 +213,7 @@ class Front:
         They have the `close_timeout` of the limits for it, and no more than `timeout` seconds.
         """
         self.stop_listening()
+        await self._context.errands.close()
         for connection in self._context.connections:
             connection.end()
         with contextlib.suppress(asyncio.TimeoutError):

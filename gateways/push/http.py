@@ -15,10 +15,13 @@ from http import HTTPStatus
 from types import MappingProxyType
 from urllib.parse import parse_qs, unquote
 
+from gateways.push.access.grant import Visitor
+
 END_OF_HEAD = b"\r\n\r\n"
 
 REFUSALS = (
     HTTPStatus.BAD_REQUEST,
+    HTTPStatus.UNAUTHORIZED,
     HTTPStatus.FORBIDDEN,
     HTTPStatus.NOT_FOUND,
     HTTPStatus.METHOD_NOT_ALLOWED,
@@ -26,6 +29,7 @@ REFUSALS = (
     HTTPStatus.REQUEST_TIMEOUT,
     HTTPStatus.MISDIRECTED_REQUEST,
     HTTPStatus.UPGRADE_REQUIRED,
+    HTTPStatus.TOO_MANY_REQUESTS,
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
     HTTPStatus.NOT_IMPLEMENTED,
     HTTPStatus.SERVICE_UNAVAILABLE,
@@ -44,11 +48,14 @@ _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
 class BadRequest(Exception):
-    """The request cannot be served; `status` and the text are the answer."""
+    """The request cannot be served; `status`, the text and `headers` are the answer."""
 
-    def __init__(self, status: HTTPStatus, text: str) -> None:
+    def __init__(
+        self, status: HTTPStatus, text: str, headers: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         super().__init__(text)
         self.status = status
+        self.headers = headers
 
 
 @dataclass(frozen=True)
@@ -60,6 +67,10 @@ class Request:
     query: str
     headers: Mapping[str, str]
     raw: bytes = field(repr=False)
+    visitor: Visitor = field(default_factory=Visitor, repr=False)
+    """Whose connection it came on."""
+    address: str = ""
+    """The IP address the connection came from, which may be a proxy's."""
 
     @property
     def wants_upgrade(self) -> bool:

@@ -235,7 +235,9 @@ class MultiplexSession(WebSocketConnection):
     def _channel(self, command: Command, right: Right | None = None) -> str:
         channel = command.text("channel")
         if right is not None:
-            self.authorize(right, channel)  # first: who may not know a channel is not told whether there is one
+            self.authorize(
+                right, channel
+            )  # first: who may not know a channel is not told whether there is one
         if channel not in self._context.hub.topics:
             raise Refused(Fault.UNKNOWN_CHANNEL)
         return channel
@@ -261,7 +263,7 @@ class MultiplexSession(WebSocketConnection):
 
 
 _FAULTS = {
-    Denial.NO_TOKEN: Fault.UNAUTHORIZED,
+    Denial.NO_GRANT: Fault.UNAUTHORIZED,
     Denial.NOT_ALLOWED: Fault.NOT_ALLOWED,
     Denial.EXPIRED: Fault.TOKEN_EXPIRED,
 }

@@ -29,12 +29,14 @@ class Fault(Enum):
     """Why a command is refused: code, text, and whether it may succeed later as it is."""
 
     INTERNAL = (100, "internal error", True)
+    UNAUTHORIZED = (101, "unauthorized", False)
     UNKNOWN_CHANNEL = (102, "unknown channel", False)
     NOT_ALLOWED = (103, "not allowed", False)
     ALREADY_SUBSCRIBED = (105, "already subscribed", False)
     TOO_MANY_CHANNELS = (106, "too many channels", False)
     BAD_REQUEST = (107, "bad request", False)
     NOT_SUBSCRIBED = (108, "not subscribed", False)
+    TOKEN_EXPIRED = (109, "token expired", True)
     TOO_MANY_REQUESTS = (111, "too many requests under way", True)
     NOT_PUBLISHED = (113, "not published", True)
 

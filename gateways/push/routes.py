@@ -9,11 +9,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from http import HTTPStatus
 from importlib.resources import files
 from pathlib import PurePath
+from typing import Any
 
+from gateways.push.access.cors import preflight, shared_with
+from gateways.push.access.gate import authorize
+from gateways.push.access.grant import Right, denial
 from gateways.push.context import Context
 from gateways.push.http import BadRequest, Request, Response, error_response, json_response
 from gateways.push.lines import LineSession
@@ -78,10 +82,25 @@ class Routes:
         self._pages = pages
         self._connected = connected
 
-    def __call__(self, request: Request) -> Response | Session:
+    def __call__(self, request: Request) -> Response | Session | Coroutine[Any, Any, Response | Session]:
         host = request.headers.get("host")
         if not self._hosts.permits(host):
             raise BadRequest(HTTPStatus.MISDIRECTED_REQUEST, refusal(host))
+        if request.path in self._pages and request.method in ("GET", "HEAD"):
+            return self._pages[request.path]
+        self._check_origin(request)
+        if request.method == "OPTIONS":
+            return preflight(request)
+        waiting = self._context.gate.authenticate(
+            request, self._context.clock(), later=request.path == CONNECT
+        )
+        return self._route(request) if waiting is None else self._route_later(waiting, request)
+
+    async def _route_later(self, waiting: Awaitable[None], request: Request) -> Response | Session:
+        await waiting
+        return self._route(request)
+
+    def _route(self, request: Request) -> Response | Session:
         if request.path.startswith(STREAM):
             return self._stream(request)
         if request.path == CONNECT and request.method == "GET":
@@ -89,26 +108,30 @@ class Routes:
         if request.method not in ("GET", "HEAD"):
             return error_response(HTTPStatus.METHOD_NOT_ALLOWED, "only GET is served", {"Allow": "GET, HEAD"})
         if request.path == "/topics":
-            return json_response(HTTPStatus.OK, {"topics": self._context.hub.topics})
+            return json_response(HTTPStatus.OK, {"topics": self._shown(request, self._context.hub.topics)})
         if request.path == "/status":
-            return json_response(HTTPStatus.OK, {"connected": self._connected()})
-        page = self._pages.get(request.path)
-        return page or error_response(HTTPStatus.NOT_FOUND, f"there is no {request.path}")
+            connected = self._connected()
+            shown = {topic: connected[topic] for topic in self._shown(request, connected)}
+            return json_response(HTTPStatus.OK, {"connected": shown})
+        return error_response(HTTPStatus.NOT_FOUND, f"there is no {request.path}")
+
+    def _shown(self, request: Request, topics: Iterable[str]) -> list[str]:
+        """The names a visitor may know."""
+        now = self._context.clock()
+        return [topic for topic in topics if not denial(request.visitor, Right.SUBSCRIBE, topic, now)]
 
     def _stream(self, request: Request) -> Response | Session:
         topic = request.path.removeprefix(STREAM)
+        authorize(request, Right.SUBSCRIBE, topic, self._context.clock())
         if topic not in self._context.hub.topics:
             return error_response(HTTPStatus.NOT_FOUND, f"topic {topic!r} is not streamed here")
         if request.method != "GET":
             return error_response(HTTPStatus.METHOD_NOT_ALLOWED, "only GET is served", {"Allow": "GET"})
-        self._check_origin(request)
         since = request.headers.get("last-event-id") or request.argument("since")
         if request.wants_upgrade:
             agreed = handshake(request, self._context.limits.max_client_message_bytes)
             return WebSocketSession(self._context, topic, since, agreed)
-        origin = request.headers.get("origin")
-        # a page of another, allowed origin may read the answer only if we say so (CORS)
-        cors = {"Access-Control-Allow-Origin": origin, "Vary": "Origin"} if origin is not None else {}
+        cors = shared_with(request)
         for session in _BY_ACCEPT:
             if request.accepts(session.content_type):
                 return session(self._context, topic, since, cors)
@@ -118,7 +141,6 @@ class Routes:
         )
 
     def _connect(self, request: Request) -> Response | Session:
-        self._check_origin(request)
         if not request.wants_upgrade:
             return error_response(
                 HTTPStatus.UPGRADE_REQUIRED, "/connect speaks WebSocket only", {"Upgrade": "websocket"}
@@ -128,7 +150,9 @@ class Routes:
 
     def _check_origin(self, request: Request) -> None:
         origin = request.headers.get("origin")
-        if not self._origins.permits(origin, request.headers.get("host", "")):
+        if origin is None and request.headers.get("sec-fetch-site") == "cross-site":
+            raise BadRequest(HTTPStatus.FORBIDDEN, "a page of another site may not ask without its origin")
+        if not self._origins.permits(origin, request.headers.get("host", ""), secure=request.visitor.secure):
             raise BadRequest(
                 HTTPStatus.FORBIDDEN, f"origin {origin} is not allowed; the gateway's --allow-origin names it"
             )

@@ -16,6 +16,7 @@ from enum import Enum
 from os import write
 from typing import ClassVar, cast
 
+from gateways.push.access.grant import Visitor
 from gateways.push.backlog import Backlog
 from gateways.push.context import Context
 from gateways.push.frame import Burst, Encoding, Frame
@@ -31,11 +32,16 @@ class Ending(Enum):
     """
 
     SLOW = (4008, "slow")
+    TOKEN_EXPIRED = (4010, "token expired")
     NO_PONG = (4012, "no pong")
     TOO_CHATTY = (1008, "too many messages")
     RESTART = (1012, "service restart")
     NOT_UTF8 = (1007, "text is not UTF-8")
     BAD_COMMAND = (4501, "malformed command")
+    INVALID_TOKEN = (4500, "invalid token")
+    NO_TOKEN = (4502, "no token")
+    TOO_MANY_CONNECTIONS = (4504, "too many connections")
+    NOT_ALLOWED = (4507, "not allowed")
     TOO_MANY_ERRORS = (4509, "too many errors")
 
     @property
@@ -72,6 +78,7 @@ class Session(asyncio.Protocol, ABC):
         "_paused",
         "_transport",
         "topics",
+        "visitor",
     )
 
     encoding: Encoding
@@ -80,6 +87,8 @@ class Session(asyncio.Protocol, ABC):
 
     topics: Collection[str]
     """What it follows."""
+    visitor: Visitor
+    """Whose connection it is; given by the reader of the request, before `start`."""
 
     def __init__(self, context: Context, topics: Collection[str]) -> None:
         self.topics = topics
@@ -147,6 +156,8 @@ class Session(asyncio.Protocol, ABC):
         if self._deadline is not None:
             if now >= self._deadline:
                 self.abort()
+        elif now >= self.visitor.due:
+            self._grant_due(now)
         elif self._backlog is None:
             self._keep_alive(now)
         elif self._backlog.overdue(now):
@@ -212,6 +223,7 @@ class Session(asyncio.Protocol, ABC):
     def connection_lost(self, exc: Exception | None) -> None:
         self._leave(GONE)
         self._backlog = None
+        self._context.gate.leave(self.visitor)
         self._context.release(self)
 
     def _follow(self, topic: str, since: str | None) -> None:
@@ -239,6 +251,10 @@ class Session(asyncio.Protocol, ABC):
         return f"topic {', '.join(sorted(self.topics))}" if self.topics else "no topic"
 
     # for the kinds
+
+    def _grant_due(self, now: float) -> None:
+        """What the grant's end asks for; a connection that cannot renew it ends."""
+        self.close(Ending.TOKEN_EXPIRED)
 
     def _gap(self, topic: str, lost: int | None) -> bytes:
         """How a browser is told that messages are missing here; None when nobody knows how many."""

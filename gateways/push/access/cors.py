@@ -1,0 +1,39 @@
+"""What lets a page of another, allowed origin read an answer (CORS, Fetch standard).
+
+The origin is said back as it came, once the routes have checked it, never as `*`: then it is right with
+cookies, too. A cache must not give one origin's answer to another, hence `Vary`.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from gateways.push.http import Request, Response
+
+PREFLIGHT_SECONDS = 600
+"""How long a browser need not ask again."""
+
+
+def shared_with(request: Request) -> dict[str, str]:
+    """Headers that let the page of `request`, whose origin is allowed, read the answer."""
+    origin = request.headers.get("origin")
+    if origin is None:
+        return {"Vary": "Origin"}
+    return {
+        "Access-Control-Allow-Origin": origin,
+        "Vary": "Origin",
+        "Access-Control-Allow-Credentials": "true",
+        "Access-Control-Expose-Headers": "Retry-After",
+    }
+
+
+def preflight(request: Request) -> Response:
+    """The answer to what a browser asks before a request with a header such as Authorization."""
+    headers = {
+        **shared_with(request),
+        "Access-Control-Allow-Methods": "GET",
+        "Access-Control-Allow-Headers": "Authorization, Last-Event-ID, Cache-Control",
+        "Access-Control-Max-Age": str(PREFLIGHT_SECONDS),
+        "Vary": "Origin, Access-Control-Request-Method, Access-Control-Request-Headers",
+    }
+    return Response(HTTPStatus.NO_CONTENT, headers=headers)
