@@ -11,8 +11,12 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
+from typing import Annotated
+
+from pydantic import Field
 
 from gateways.push.frame import Frame
+from gateways.service.values import Bytes, Seconds
 
 OLDEST = "oldest"
 """The position before everything that is kept."""
@@ -22,11 +26,16 @@ _POSITION = re.compile(r"([0-9a-z]{1,32})-([0-9]{1,19})", re.ASCII)
 
 @dataclass(frozen=True)
 class HistoryLimits:
-    """What is kept of each topic; `max_bytes` counts bodies, `max_age` is in seconds."""
+    """What is kept of each topic for browsers that come back.
 
-    max_messages: int = 1000
-    max_bytes: int = 524_288
-    max_age: float = 300.0
+    max_messages  so many at most
+    max_bytes     of their bodies altogether, at most
+    max_age       seconds; older ones go
+    """
+
+    max_messages: Annotated[int, Field(ge=0)] = 1000
+    max_bytes: Bytes = 524_288
+    max_age: Seconds = 300.0
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,11 @@ import os
 import re
 import sys
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import fields
 from pathlib import Path as FilePath
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from gateways.access import NsqAccess
 from gateways.service.environment import interpolated
@@ -70,6 +71,18 @@ class Tables:
         except ValidationError as error:
             self.problems += problems_of(error, path, table, model.model_fields)
             return None
+
+    def section(self, cls: type[T], name: str) -> T | None:
+        """The table `[name]` as the dataclass `cls`; None when it has problems."""
+        table, known = self.table(name), {each.name for each in fields(cast("Any", cls))}
+        unknown = [unknown_key((name, key), known) for key in table.keys() - known]
+        self.problems += unknown
+        try:
+            value = TypeAdapter(cls).validate_python({key: table[key] for key in table.keys() & known})
+        except ValidationError as error:
+            self.problems += problems_of(error, (name,), table, known)
+            return None
+        return None if unknown else value
 
     def access(self, nsq: NsqSettings) -> NsqAccess | None:
         """How `[nsq]` lets us in; None, with the problem told, for one that names no source or a bad file."""

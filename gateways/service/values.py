@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, PlainSerializer, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, SecretStr
 
 from nsqgw.lookup.client import lookup_address
 from nsqgw.service.secret_text import read_secret
@@ -37,8 +37,17 @@ def _checked(parse: Callable[[str], object]) -> AfterValidator:
 Seconds = Annotated[float, _of_text(parse_duration)]
 """`2s`, `1h30m`, or a number of seconds."""
 
+PositiveSeconds = Annotated[float, _of_text(parse_duration), Field(gt=0, le=86_400)]
+"""The same, more than none and no more than a day."""
+
 Bytes = Annotated[int, _of_text(parse_size)]
 """`5MB`, `256MiB`, or a number of bytes."""
+
+PositiveBytes = Annotated[int, _of_text(parse_size), Field(ge=1)]
+"""The same, one at least."""
+
+Count = Annotated[int, Field(ge=1)]
+"""One at least."""
 
 Secret = Annotated[SecretStr, _of_text(read_secret)]
 """The secret as text, or `file:PATH` to read it from a file each time the settings are read."""
