@@ -1,8 +1,9 @@
 """The log gateway as people run it: several pipelines, each a ShipService, and their configuration renewed.
 
-A reload stops the pipelines that changed (what they hold is delivered or given back), starts what takes
-their place, and leaves the others alone. When that fails, the old configuration is put back; when that fails,
-too, the service ends: whoever watches it starts it anew, and nothing looks alive that is not.
+A reload first tries what is new: a pipeline that works is not stopped for one that would not. Then it stops
+those that changed (what they hold is delivered or given back), starts what takes their place, and leaves the
+others alone. When that fails, the old configuration is put back; when that fails, too, the service ends:
+whoever watches it starts it anew, and nothing looks alive that is not.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from gateways.ship.config import ShipConfig
+from gateways.ship.replacement import check_replacement
 from gateways.ship.service import ShipService
 from gateways.ship.settings import ShipSettings
 from gateways.ship.status import Running
@@ -155,6 +157,7 @@ class ShipGateway:
             logger.info("there is no configuration file to read again; flags are in force until the end")
             return
         before, config = self.config, await asyncio.to_thread(self._load)
+        await check_replacement(config, dict(self._running))
         try:
             await self._apply(config)
         except Exception as error:

@@ -13,7 +13,7 @@ from gateways.pipeline.answers import note_refusal
 from gateways.pipeline.counters import Stream
 from gateways.pipeline.fan_out import Route
 from gateways.pipeline.pipeline import Pipeline
-from gateways.pipeline.sink import Sink
+from gateways.pipeline.sink import Sink, SinkUnusable
 from gateways.reach import Reach
 from gateways.ship.dead_letters.store import SinkDeadLetters
 from gateways.ship.settings import ShipSettings
@@ -21,6 +21,7 @@ from gateways.ship.status import Running
 from gateways.ship.transforms.chain import build_chain
 from nsqgw import Consumer
 from nsqgw.consumer.topics import split_topics
+from nsqgw.deadline import within
 from nsqgw.instrument import Fact, ServerRefused, TouchExhausted
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class ShipService:
         """Open the sinks, connect, begin. Raises SinkUnusable, or NotConnected when nothing is reached."""
         settings = self._settings
         for sink in self._sinks:
-            await sink.open()
+            await self._open(sink)
         self._consumers = [
             self._consumer(topic) for topic in settings.topics for _ in range(settings.connections_per_nsqd())
         ]
@@ -120,6 +121,13 @@ class ShipService:
     def settings(self) -> dict[str, object]:
         """What it was started with."""
         return self._settings.shown()
+
+    async def _open(self, sink: Sink) -> None:
+        timeout = self._settings.connect_timeout
+        try:
+            await within(timeout, sink.open())
+        except asyncio.TimeoutError:  # such as a folder of a file server that does not answer
+            raise SinkUnusable(f"{sink.describe()} could not be opened within {timeout:g}s") from None
 
     def _dead_letters(self) -> SinkDeadLetters | None:
         return None if self._dead_letter is None else SinkDeadLetters(self._dead_letter, self._settings.name)

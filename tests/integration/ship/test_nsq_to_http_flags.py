@@ -107,6 +107,7 @@ async def test_a_message_that_is_refused_six_times_is_still_there(
     with Nsqgw(tmp_path, "nsq_to_http", *flags) as process:
         await eventually_async(lambda: len(service.requests) == 7)
         assert process.terminate() == 0
+        assert "nsqgw nsq_to_http started" in process.log
     assert {request.body for request in service.requests} == {b"precious"}
 
 

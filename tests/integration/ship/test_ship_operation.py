@@ -140,13 +140,51 @@ async def test_a_file_that_cannot_be_used_changes_nothing(
     await gateway.stop()
 
 
-async def test_a_sink_that_cannot_be_opened_brings_the_old_configuration_back(
+async def test_what_works_is_not_stopped_for_what_would_not(
     nsqd: EmbeddedNsqd, file: Path, tmp_path: Path
+) -> None:
+    gateway = ShipGateway(load_config(file), lambda: load_config(file))
+    await gateway.start()
+    before = [each.pipeline for each in gateway.running()]
+    edit(file, "/audit.log", "/missing/audit.log")
+    edit(file, "/app.log", "/second.log")
+    with pytest.raises(ConfigError, match=r"pipeline audit would not work: sink audit: .*create the folder"):
+        await gateway.reload()
+    assert [each.pipeline for each in gateway.running()] == before
+    publish(nsqd, "app", numbered(0, 10))
+    publish(nsqd, "audit", numbered(0, 10))
+    await eventually_async(lambda: len(lines(tmp_path / "app.log")) == 10)
+    await eventually_async(lambda: len(lines(tmp_path / "audit.log")) == 10)
+    assert gateway.ready() is None
+    await gateway.stop()
+
+
+async def test_a_reload_while_a_sink_is_down_ends_and_mends_it(
+    nsqd: EmbeddedNsqd, file: Path, tmp_path: Path
+) -> None:
+    edit(file, "[service]", '[service]\ndrain_timeout = "1s"')
+    edit(file, f'type = "file"\npath = "{tmp_path}/app.log"', 'type = "http"\nurl = "http://127.0.0.1:1"')
+    gateway = ShipGateway(load_config(file), lambda: load_config(file))
+    await gateway.start()
+    publish(nsqd, "app", numbered(0, 10))
+    await eventually_async(lambda: gateway.ready() is not None)
+    edit(file, 'type = "http"\nurl = "http://127.0.0.1:1"', f'type = "file"\npath = "{tmp_path}/app.log"')
+    await within(20, gateway.reload())
+    await eventually_async(lambda: set(lines(tmp_path / "app.log")) == set(numbered(0, 10)))
+    await gateway.stop()
+
+
+async def test_when_what_is_new_fails_after_all_the_old_configuration_is_back(
+    nsqd: EmbeddedNsqd, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gateway = ShipGateway(load_config(file), lambda: load_config(file))
     await gateway.start()
     edit(file, "/audit.log", "/missing/audit.log")
     edit(file, "/app.log", "/second.log")
+
+    async def check_nothing(*_: object) -> None: ...
+
+    monkeypatch.setattr("gateways.ship.gateway.check_replacement", check_nothing)
     with pytest.raises(Exception, match="create the folder"):
         await gateway.reload()
     publish(nsqd, "app", numbered(0, 10))
@@ -166,6 +204,7 @@ async def test_when_neither_configuration_starts_the_service_ends(
     over = asyncio.create_task(gateway.wait_closed())
     edit(file, "app.log", "second.log")
     nsqd.stop()
+    await eventually_async(lambda: gateway.ready() is not None)
     with pytest.raises(NotConnected):
         await gateway.reload()
     with pytest.raises(NotConnected):
