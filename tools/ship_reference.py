@@ -19,9 +19,10 @@ from pydantic.fields import FieldInfo
 from gateways.service.nsq_settings import NsqSettings, TlsSettings
 from gateways.service.values import Bytes, Seconds
 from gateways.ship.config import ServiceSettings
-from gateways.ship.config_file import GROUPS, pipeline_keys
+from gateways.ship.config_file import GROUPS, OF_ANY_SINK, pipeline_keys
 from gateways.ship.destination import SinkSettings
-from gateways.ship.settings import NamedSink, ShipSettings
+from gateways.ship.named_sink import NamedSink, SinkBatch, SinkRate, SinkRetry
+from gateways.ship.settings import ShipSettings
 from gateways.ship.transforms.chain import TransformSettings
 from gateways.ship.trial import TrialSettings
 from nsqgw.service.settings import size_text
@@ -57,7 +58,11 @@ def page() -> str:
             "[sink.NAME]",
             "In every sink, beside what its type has:",
             NamedSink,
-            {"required": NamedSink.model_fields["required"]},
+            {name: NamedSink.model_fields[name] for name in OF_ANY_SINK},
+        ),
+        *(
+            _section(f"{name} in [sink.NAME]", _summary(model), model, model.model_fields)
+            for name, model in (("batch", SinkBatch), ("retry", SinkRetry), ("rate", SinkRate))
         ),
     ]
     parts.append(_section("[[test]]", _summary(TrialSettings), TrialSettings, TrialSettings.model_fields))

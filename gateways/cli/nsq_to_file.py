@@ -18,7 +18,8 @@ from gateways.cli.options import ADDRESS, CHANNEL, LOOKUP_ADDRESS, OPTIONAL_ADDR
 from gateways.cli.ship import run_gateway
 from gateways.cli.topic_regex import wildcards_of
 from gateways.ship.config import ServiceSettings, ShipConfig
-from gateways.ship.settings import NamedSink, ShipSettings
+from gateways.ship.named_sink import NamedSink
+from gateways.ship.settings import ShipSettings
 from gateways.ship.sinks.file import FileSettings
 
 _LOG_LEVELS = {"warn": "warning", "fatal": "error"}

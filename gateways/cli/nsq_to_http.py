@@ -15,7 +15,8 @@ from gateways.cli.go_flags import GoCommand
 from gateways.cli.options import ADDRESS, CHANNEL, DURATION, LOOKUP_ADDRESS, OPTIONAL_ADDRESS, TOPIC
 from gateways.cli.ship import run_gateway
 from gateways.ship.config import ServiceSettings, ShipConfig
-from gateways.ship.settings import NamedSink, ShipSettings
+from gateways.ship.named_sink import NamedSink
+from gateways.ship.settings import ShipSettings
 from gateways.ship.sinks.http import HttpSettings
 
 _BALANCES = {"round-robin": "round_robin", "hostpool": "round_robin", "epsilon-greedy": "epsilon_greedy"}

@@ -30,7 +30,8 @@ from gateways.ship.config import ServiceSettings, ShipConfig
 from gateways.ship.config_file import load_config
 from gateways.ship.destination import KNOWN, parse_destination
 from gateways.ship.gateway import ShipGateway
-from gateways.ship.settings import NamedSink, ShipSettings
+from gateways.ship.named_sink import NamedSink
+from gateways.ship.settings import ShipSettings
 from nsqgw.service import logs
 from nsqgw.service.lifecycle import run
 from nsqgw.service.settings import size_text

@@ -26,8 +26,9 @@ from gateways.push.config import PushConfig
 from gateways.push.gateway import PushGateway
 from gateways.push.limits import Limits
 from gateways.push.routes import static_pages
+from gateways.ship.named_sink import NamedSink
 from gateways.ship.service import ShipService
-from gateways.ship.settings import NamedSink, ShipSettings
+from gateways.ship.settings import ShipSettings
 from gateways.ship.sinks.file import FileSettings
 from nsqgw import Producer
 from nsqgw.errors import NSQError

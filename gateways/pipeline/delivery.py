@@ -16,9 +16,10 @@ from gateways.pipeline.batch import Batch
 from gateways.pipeline.circuit import Circuit
 from gateways.pipeline.concurrency import Concurrency
 from gateways.pipeline.counters import SinkCounters
-from gateways.pipeline.doubt import Doubt
+from gateways.pipeline.doubt import MAX_RATIO, Doubt
 from gateways.pipeline.ends import Ends
 from gateways.pipeline.parcel import Parcel
+from gateways.pipeline.rate import NO_LIMITS, Rate, RateLimits, TakesRequests
 from gateways.pipeline.retry import Random, RetryPolicy
 from gateways.pipeline.sink import Fate, Outcome, Sink, SinkGone
 from nsqgw.deadline import within
@@ -33,11 +34,15 @@ class DeliveryLimits:
     concurrency      batches at once in the beginning
     max_concurrency  most that the adaptive limit grows to; equal to `concurrency` it is a fixed number
     send_timeout     for one try of one batch, seconds
+    rate             most that is sent in a second
+    max_refused      share of a minute's events, of a hundred at least; above it no refusal is believed
     """
 
     concurrency: int = 4
     max_concurrency: int = 64
     send_timeout: float = 30.0
+    rate: RateLimits = NO_LIMITS
+    max_refused: float = MAX_RATIO
 
 
 class Delivery:
@@ -69,7 +74,9 @@ class Delivery:
         self._on_gone = on_gone
         self._clock = asyncio.get_running_loop().time
         self._concurrency = Concurrency(limits.concurrency, limits.max_concurrency)
-        self._doubt = Doubt()
+        self._doubt = Doubt(limits.max_refused)
+        self._rate = Rate(limits.rate) if limits.rate != NO_LIMITS else None
+        self._turn = asyncio.Lock()  # to be sent next, when there is a rate
         self._probe = asyncio.Lock()
         self._queue: deque[Parcel] = deque()
         self._under_way: dict[asyncio.Task[None], Parcel] = {}
@@ -159,7 +166,9 @@ class Delivery:
             first = False
 
     async def _try_in_turn(self, parcel: Parcel, first: bool) -> bool:
-        """One try, when the endpoint's backoff allows it; False when the parcel's time was up before."""
+        """One try, when the rate and the backoff allow it; False when the parcel's time was up before."""
+        if self._rate is not None and not await self._in_rate(parcel, self._rate):
+            return False
         while self.circuit.failing:
             async with self._probe:
                 if self.circuit.failing:
@@ -171,6 +180,20 @@ class Delivery:
             return False
         await self._try(parcel, first)
         return True
+
+    async def _in_rate(self, parcel: Parcel, rate: Rate) -> bool:
+        """Wait until the parcel's piece may be sent; False when its time is up first."""
+        async with self._turn:
+            while (delay := rate.delay(self._clock())) > 0:
+                left = self._time_left(parcel)
+                if left <= 0:
+                    return False
+                await asyncio.sleep(min(delay, left))
+            piece = parcel.current
+            if piece is not None:
+                requests = self._sink.requests_of(piece) if isinstance(self._sink, TakesRequests) else 1
+                rate.spend(self._clock(), events=len(piece), size=piece.size, requests=requests)
+            return True
 
     async def _wait(self, parcel: Parcel) -> bool:
         """Sit out the backoff; False when the parcel's time is up first."""

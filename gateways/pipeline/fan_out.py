@@ -31,12 +31,17 @@ class Route:
     name       how transforms, metrics and logs call it; empty for the sink's own name
     required   whether messages wait for it
     max_bytes  bytes that may wait for one that is not required; what comes above them is dropped and counted
+
+    `batch`, `delivery` and `retry` stand in place of the pipeline's.
     """
 
     sink: Sink
     name: str = ""
     required: bool = True
     max_bytes: int = 16 * 1024 * 1024
+    batch: BatchLimits | None = None
+    delivery: DeliveryLimits | None = None
+    retry: RetryPolicy | None = None
 
 
 class FanOut:
@@ -68,9 +73,9 @@ class FanOut:
                 name,
                 route.sink,
                 ends,
-                batch=batch,
-                delivery=delivery,
-                retry=retry,
+                batch=route.batch or batch,
+                delivery=route.delivery or delivery,
+                retry=route.retry or retry,
                 on_change=on_change,
                 on_gone=on_gone if route.required else self._lose(name),
             )

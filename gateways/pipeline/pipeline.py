@@ -20,6 +20,7 @@ from gateways.pipeline.burial import Burial
 from gateways.pipeline.counters import Counters, runs
 from gateways.pipeline.dead_letters import DeadLetters
 from gateways.pipeline.delivery import DeliveryLimits
+from gateways.pipeline.doubt import MAX_RATIO
 from gateways.pipeline.fan_out import FanOut, Route
 from gateways.pipeline.intake import Intake
 from gateways.pipeline.retry import RetryPolicy
@@ -60,6 +61,7 @@ class PipelineLimits:
     max_concurrency  most that `concurrency` adapts to; 0 leaves it as it is
     max_in_flight    messages in flight, for each consumer
     dedup            events remembered as confirmed, so as not to be sent again; 0 is none
+    max_refused      share of the events that a sink may refuse as data; above it all are held
     """
 
     batch: BatchLimits = field(default_factory=BatchLimits)
@@ -69,11 +71,15 @@ class PipelineLimits:
     max_concurrency: int = 0
     max_in_flight: int = 2500
     dedup: int = 0
+    max_refused: float = MAX_RATIO
 
     def delivery(self) -> DeliveryLimits:
         """The part of one sink."""
         return DeliveryLimits(
-            self.concurrency, max(self.concurrency, self.max_concurrency), self.send_timeout
+            self.concurrency,
+            max(self.concurrency, self.max_concurrency),
+            self.send_timeout,
+            max_refused=self.max_refused,
         )
 
 

@@ -53,7 +53,9 @@ def unknown_key(path: Path, known: Iterable[str]) -> Problem:
     """`path` ends in a key that there is none of."""
     known = sorted(known)
     near = difflib.get_close_matches(str(path[-1]), known, 1)
-    remedy = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+    remedy = (
+        f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}" if known else "take it out"
+    )
     return Problem(path, f"is no setting here; {remedy}")
 
 

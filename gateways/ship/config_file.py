@@ -3,7 +3,7 @@
 [nsq]                    nsqds, nsqlookupds, TLS and secrets, for all pipelines
 [service]                admin port, logs, time-outs
 [[pipeline]]             topics on a channel to sinks; batch.* and retry.* stand for batch_* and retry_*
-[sink.NAME]              one sink: its type, what the type needs, and `required`
+[sink.NAME]              one sink: its type, what the type needs, and what any sink may have
 [[test]]                 for `nsqgw ship test`
 """
 
@@ -22,7 +22,8 @@ from gateways.service.problems import Problem, problems_of, unknown_key
 from gateways.service.toml_lines import Path
 from gateways.ship.config import ServiceSettings, ShipConfig
 from gateways.ship.destination import SinkSettings
-from gateways.ship.settings import NamedSink, ShipSettings
+from gateways.ship.named_sink import NamedSink
+from gateways.ship.settings import ShipSettings
 from gateways.ship.trial import TrialSettings
 
 TABLES = ("nsq", "service", "pipeline", "sink", "test")
@@ -34,6 +35,9 @@ NOT_IN_PIPELINE = frozenset(
     {"access", "nsqd_tcp_addresses", "lookupd_http_addresses", "connect_timeout", "drain_timeout"}
 )
 """Settings of a pipeline that come from [nsq] and [service]."""
+
+OF_ANY_SINK = tuple(name for name in NamedSink.model_fields if name not in ("name", "to"))
+"""Settings of a sink whatever its type."""
 
 _STAND_INS: dict[str, Any] = {
     "lookupd_http_addresses": ("127.0.0.1:4161",),
@@ -119,15 +123,14 @@ class _Reader:
         if not isinstance(table, dict):
             self.problems.append(Problem(path, f"must be a table: write [sink.{name}]"))
             return None
-        settings = {key: value for key, value in table.items() if key != "required"}
+        common = {key: value for key, value in table.items() if key in OF_ANY_SINK}
+        settings = {key: value for key, value in table.items() if key not in common}
         try:
             to = _SINK.validate_python(settings)
         except ValidationError as error:
             self.problems += problems_of(error, path, settings, sink_keys(str(settings.get("type"))))
             return None
-        return self._file.model(
-            NamedSink, {"name": name, "to": to, "required": table.get("required", True)}, path
-        )
+        return self._file.model(NamedSink, {"name": name, "to": to, **common}, path)
 
     def _pipeline(
         self,
@@ -203,7 +206,7 @@ def sink_keys(kind: str) -> list[str]:
     """The keys of a [sink.NAME] of this type; none for a type there is none of."""
     schema = _SINK.json_schema()
     name = schema["discriminator"]["mapping"].get(kind, "").rpartition("/")[2]
-    return ["required", *schema["$defs"][name]["properties"]] if name else []
+    return [*OF_ANY_SINK, *schema["$defs"][name]["properties"]] if name else []
 
 
 def _keys_beside(where: Path) -> set[str]:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from gateways.ship.config import ShipConfig
-from gateways.ship.settings import NamedSink, ShipSettings
+from gateways.ship.named_sink import NamedSink
+from gateways.ship.settings import ShipSettings
 from nsqgw.config import HttpConfig
 from nsqgw.connection import connect
 from nsqgw.deadline import within

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from gateways.pipeline.answers import note_refusal
 from gateways.pipeline.counters import Stream
-from gateways.pipeline.fan_out import Route
 from gateways.pipeline.pipeline import Pipeline
 from gateways.pipeline.sink import Sink, SinkUnusable
 from gateways.reach import Reach
@@ -39,10 +38,7 @@ class ShipService:
 
     def __init__(self, settings: ShipSettings) -> None:
         self._settings = settings
-        self._routes = [
-            Route(sink.to.make(settings.most_under_way()), sink.name, sink.required)
-            for sink in settings.sinks
-        ]
+        self._routes = settings.routes()
         self._dead_letter = settings.dead_letter.to.make(1) if settings.dead_letter is not None else None
         self._reach = Reach(settings.nsqd_tcp_addresses, settings.lookupd_http_addresses)
         self._consumers: list[Consumer] = []

@@ -6,10 +6,11 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from gateways.access import NsqAccess
 from gateways.pipeline.batch import BatchLimits
+from gateways.pipeline.fan_out import Route
 from gateways.pipeline.pipeline import PipelineLimits
 from gateways.pipeline.retry import RetryPolicy
 from gateways.service.values import Bytes, LookupdAddress, NsqdAddress, Seconds
-from gateways.ship.destination import SinkSettings
+from gateways.ship.named_sink import NamedSink
 from gateways.ship.sinks.nsq import NsqSettings
 from gateways.ship.transforms.chain import TransformSettings, build_chain
 from gateways.ship.transforms.choose import RouteSettings
@@ -18,26 +19,8 @@ from nsqgw.lookup.client import lookup_address
 from nsqgw.protocol.names import check_channel
 
 _MAX_RDY = 2500  # of one connection: --max-rdy-count of nsqd by default
+_OF_BUDGET = 0.25  # what is in hand must not wait for a sink's rate until it has to be given back
 _DRAIN_RESERVE = 2.0  # seconds of the drain kept for giving messages back and closing
-
-
-class NamedSink(BaseModel):
-    """One sink of a pipeline.
-
-    name      how metrics and logs call it; empty for the sink's own name
-    to        what it is
-    required  whether messages wait for it; the failures of one that is not hold nothing up
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str = ""
-    to: SinkSettings
-    required: bool = True
-
-    def shown(self) -> dict[str, object]:
-        """For /config: secrets masked."""
-        return {"name": self.name, "to": self.to.shown(), "required": self.required}
 
 
 class ShipSettings(BaseModel):
@@ -47,6 +30,8 @@ class ShipSettings(BaseModel):
     topics            names, or patterns such as `logs.*` that are looked up at the nsqlookupds
     transforms        what is done to each message before it is sent; without any no body is touched
     dead_letter       the sink for what cannot be decoded or is refused for good; without it nsqd keeps that
+    dead_letter_max_ratio  share of a minute's events, of a hundred at least, that a sink may refuse; above it
+                      all are held until somebody has looked
     channel           shared with whoever consumes it, too: each message goes to one of them
     sinks             where messages go; finished when all that are required have them
     access            TLS and secrets towards nsqd and nsqlookupd
@@ -57,6 +42,7 @@ class ShipSettings(BaseModel):
     dedup             events remembered as confirmed, so that they are not sent twice; 0 is none
     max_bytes_held    bytes in hand above which no more messages are taken
     retry_budget      seconds a message is held while the sink fails; then nsqd gets it back
+    retry_max_backoff  longest pause between tries of a sink that fails
     send_timeout      seconds for one try
     connect_timeout   seconds in which an nsqd or nsqlookupd has to be reached at the start
     drain_timeout     seconds for stopping in order
@@ -70,6 +56,7 @@ class ShipSettings(BaseModel):
     sinks: tuple[NamedSink, ...] = Field(min_length=1)
     transforms: tuple[TransformSettings, ...] = ()
     dead_letter: NamedSink | None = None
+    dead_letter_max_ratio: float = Field(default=0.5, gt=0, le=1)
     access: NsqAccess = Field(default_factory=NsqAccess)
     nsqd_tcp_addresses: tuple[NsqdAddress, ...] = ()
     lookupd_http_addresses: tuple[LookupdAddress, ...] = ()
@@ -82,6 +69,7 @@ class ShipSettings(BaseModel):
     dedup: int = Field(default=0, ge=0, le=10_000_000)
     max_bytes_held: Bytes = Field(default=256 * 1024 * 1024, ge=1)
     retry_budget: Seconds = Field(default=300.0, gt=0, le=600)
+    retry_max_backoff: Seconds = Field(default=30.0, gt=0, le=300)
     send_timeout: Seconds = Field(default=30.0, gt=0, le=120)
     connect_timeout: Seconds = Field(default=10.0, gt=0, le=3600)
     drain_timeout: Seconds = Field(default=25.0, gt=0, le=3600)
@@ -145,36 +133,52 @@ class ShipSettings(BaseModel):
 
     def pipeline_limits(self) -> PipelineLimits:
         """What the pipeline may hold."""
-        batch = BatchLimits(self.batch_max_messages, self.batch_max_bytes, self.batch_max_age)
         return PipelineLimits(
-            batch,
+            self._batch(),
             self.concurrency,
-            self.max_bytes_held,
+            self._most_bytes(),
             self.send_timeout,
-            max_concurrency=self.most_under_way(),
+            max_concurrency=max(self.concurrency, self.max_concurrency),
             max_in_flight=self.max_in_flight_each(),
             dedup=self.dedup,
+            max_refused=self.dead_letter_max_ratio,
         )
+
+    def routes(self) -> list[Route]:
+        """The sinks, not yet open, as this pipeline treats them."""
+        limits, retry = self.pipeline_limits(), self.retry_policy()
+        return [sink.route(limits, retry) for sink in self.sinks]
 
     def connections_per_nsqd(self) -> int:
         """As many as it takes to have `max_in_flight` in hand from a single nsqd."""
-        return -(-self.max_in_flight // _MAX_RDY)
+        return -(-self._most_in_flight() // _MAX_RDY)
 
     def max_in_flight_each(self) -> int:
         """For each of these connections, or of the consumers that have them."""
-        return -(-self.max_in_flight // self.connections_per_nsqd())
-
-    def most_under_way(self) -> int:
-        """Batches that may ever be on their way to one sink at once."""
-        return max(self.concurrency, self.max_concurrency)
+        return -(-self._most_in_flight() // self.connections_per_nsqd())
 
     def retry_policy(self) -> RetryPolicy:
         """How a failing sink is tried again."""
-        return RetryPolicy(budget=self.retry_budget)
+        return RetryPolicy(cap=self.retry_max_backoff, budget=self.retry_budget)
 
     def flush_timeout(self) -> float:
         """The part of the drain in which the sink can still confirm, seconds."""
         return self.drain_timeout - min(_DRAIN_RESERVE, self.drain_timeout / 4)
+
+    def _batch(self) -> BatchLimits:
+        return BatchLimits(self.batch_max_messages, self.batch_max_bytes, self.batch_max_age)
+
+    def _most_in_flight(self) -> int:
+        """`max_in_flight`, or what sinks with a rate can be sent in a part of the budget."""
+        seconds = self.retry_budget * _OF_BUDGET
+        most = (sink.most_within(seconds, self._batch()) for sink in self.sinks if sink.required)
+        return max(1, int(min(self.max_in_flight, *most)))
+
+    def _most_bytes(self) -> int:
+        """The same of `max_bytes_held`."""
+        rates = [sink.rate.bytes for sink in self.sinks if sink.required and sink.rate.bytes]
+        most = (int(rate * self.retry_budget * _OF_BUDGET) for rate in rates)
+        return max(1, min([self.max_bytes_held, *most]))
 
     def shown(self) -> dict[str, object]:
         """For /config: as given, with secrets masked."""

@@ -13,7 +13,9 @@ import pytest
 from pydantic import TypeAdapter
 
 from gateways.cli import nsq_to_file, nsq_to_http
+from gateways.ship.config_file import OF_ANY_SINK
 from gateways.ship.destination import SinkSettings
+from gateways.ship.named_sink import NamedSink
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -30,7 +32,9 @@ def test_examples_are_sinks(text: str, tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("hush")
     ((_, settings),) = tomllib.loads(re.sub(r"/run/secrets/\w+", str(secret), text))["sink"].items()
+    common = {key: settings.pop(key) for key in OF_ANY_SINK if key in settings}
     sink = TypeAdapter[Any](SinkSettings).validate_python(settings)
+    assert NamedSink(to=sink, **common).shown()
     assert "hush" not in str(sink.shown())
     assert sink.make(1).describe()
 

@@ -146,6 +146,12 @@ class HttpSinkBase(abc.ABC):
         """Headers that prove who sends this very request; none for most services."""
         return {}
 
+    def requests_of(self, batch: Batch) -> int:
+        """See `gateways.pipeline.rate.TakesRequests`."""
+        if self.one_by_one:
+            return len(batch)
+        return len(by_place(batch.events, range(len(batch)))) if self.has_places else 1
+
     async def send(self, batch: Batch) -> Outcome:
         """Send the batch and say what the answer means.
 

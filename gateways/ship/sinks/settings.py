@@ -26,6 +26,10 @@ class SinkSettings(BaseModel, abc.ABC):
     def make(self, concurrency: int) -> Sink:
         """The sink, not yet open, for at most `concurrency` batches on their way at once."""
 
+    def patience(self) -> float:
+        """Seconds that a try may take by these settings, where the pipeline's `send_timeout` is shorter."""
+        return 0.0
+
     def shown(self) -> dict[str, object]:
         """The settings, fit for /config: secrets masked."""
         return self.model_dump(mode="json")

@@ -71,6 +71,10 @@ class SplunkSettings(HttpSinkSettings):
         """Splunk's own scheme."""
         return f"Splunk {self.token.get_secret_value()}"
 
+    def patience(self) -> float:
+        """The indexers take their time; that is no failure before `ack_timeout`."""
+        return self.request_timeout + self.ack_timeout if self.acknowledge else 0.0
+
     def make(self, concurrency: int) -> SplunkSink:
         """The sink, with at most `concurrency` batches at once."""
         return SplunkSink(self, concurrency)

@@ -7,8 +7,9 @@ from typing import Any
 
 from prometheus_client import generate_latest
 
+from gateways.ship.named_sink import NamedSink
 from gateways.ship.service import ShipService
-from gateways.ship.settings import NamedSink, ShipSettings
+from gateways.ship.settings import ShipSettings
 from gateways.ship.sinks.file import FileSettings
 from harness.polling import eventually_async
 from harness.scripted import ScriptedNsqd, error

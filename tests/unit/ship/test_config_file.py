@@ -66,6 +66,19 @@ def good(tmp_path: Path) -> str:
     return GOOD.replace("{secret}", str(tmp_path / "secret"))
 
 
+def test_a_sink_may_be_treated_otherwise_than_the_others(tmp_path: Path, good: str) -> None:
+    own = good + 'batch = { max_age = "30s" }\nretry.budget = "2m"\nrate.bytes = "1MB"\nconcurrency = 1\n'
+    out = load(tmp_path, own).pipelines[0].sinks[1]
+    assert (out.batch.max_age, out.retry.budget, out.rate.bytes, out.concurrency) == (
+        30.0,
+        120.0,
+        1_000_000,
+        1,
+    )
+    (line,) = problems(tmp_path, good + "rate.evnts = 5\n")
+    assert line == "ship.toml:31: sink.out.rate.evnts = 5: is no setting here; take it out"
+
+
 def test_a_file_is_pipelines_with_all_they_share(tmp_path: Path, good: str) -> None:
     config = load(tmp_path, good)
     app, audit = config.pipelines

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gateways.ship.settings import NamedSink, ShipSettings
+from gateways.ship.named_sink import NamedSink
+from gateways.ship.settings import ShipSettings
 from gateways.ship.sinks.file import FileSettings
 
 
