@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 ARGS ?=
 JOBS ?= 4
 
-.PHONY: help venv demo test test-oldest docs check real-daemons real-sinks system-packages bench bench-compare bench-brokers soak soak-reconnects soak-kills bench-feed bench-ship soak-outage ship-kills clean
+.PHONY: help venv demo test test-oldest docs check real-daemons real-sinks system-packages bench bench-compare bench-brokers soak soak-reconnects soak-kills bench-feed bench-push bench-push-latency bench-ship soak-outage ship-kills clean
 
 help:
 	@echo "make demo             run the whole way on this machine, with a page to look at (ARGS='--help' for its options)"
@@ -22,6 +22,7 @@ help:
 	@echo "make bench-brokers    our nsqd next to the original, under the same load"
 	@echo "make bench-ship       nsqgw ship next to nsq_to_http and nsq_to_file"
 	@echo "make bench-push       what a delivery to a browser costs, next to C, tornado and websockets (needs cc)"
+	@echo "make bench-push-latency  how old messages are at 10,000 browsers, and next to stalled ones (needs cc)"
 	@echo "make bench-feed       how soon a consumer with a topology feed is connected to a new nsqd"
 	@echo "make soak             property tests with many more examples, twenty minutes of fuzzing, 10,000 silent connections, ship-kills, soak-reconnects, soak-kills and soak-outage"
 	@echo "make soak-reconnects  10 million messages, a reconnect a second (ARGS='--count 500000' for fewer)"
@@ -100,6 +101,10 @@ bench-ship: venv
 soak-outage: venv
 	@tools/real_daemons.sh || echo "make: soaking on our own nsqd instead"
 	PYTHONPATH=tests $(BIN)/python -m perf.ship.outage $(ARGS)
+
+bench-push-latency: venv
+	@tools/real_daemons.sh || echo "make: measuring on our own nsqd instead"
+	PYTHONPATH=tests $(BIN)/python -m perf.push.latency $(ARGS)
 
 bench-feed: venv
 	@tools/real_daemons.sh || echo "make: watching our own nsqlookupd instead"

@@ -6,9 +6,13 @@ set -euo pipefail
 packages='
 chromium                 | command -v chromium              | tests of pages
 postgresql               | ls /usr/lib/postgresql/*/bin/postgres | tests of the sink to it
+nginx                    | test -x /usr/sbin/nginx          | tests of publishing to it
+libnginx-mod-nchan       | ls /usr/lib/nginx/modules/ngx_nchan_module.so | the same
 redis-server             | command -v redis-server          | the same
 rsyslog                  | test -x /usr/sbin/rsyslogd       | the same
 rsyslog-openssl          | ls /usr/lib/*/rsyslog/lmnsd_ossl.so | rsyslog over TLS
+gcc                      | command -v cc                    | what is measured against C
+libc6-dev                | test -e /usr/include/stdio.h     | the same
 libanyevent-perl         | perl -MAnyEvent::Handle -e 1     | Perl programs of AnyEvent in the interchange tests
 libjson-xs-perl          | perl -MJSON::XS -e 1             | the same
 libdata-messagepack-perl | perl -MData::MessagePack -e 1    | MessagePack between Perl and Python
