@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from gateways.pipeline.batch import Batcher, BatchLimits
 from gateways.pipeline.counters import SinkCounters
 from gateways.pipeline.delivery import Delivery, DeliveryLimits
 from gateways.pipeline.ends import Ends
 from gateways.pipeline.retry import RetryPolicy
-from gateways.pipeline.sink import Sink
+from gateways.pipeline.sink import InOrder, Sink
 from nsqgw.message import Message
 
 logger = logging.getLogger(__name__)
@@ -41,10 +42,11 @@ class Branch:
         self._on_change = on_change
         self._limits = batch.within(sink.max_events, sink.max_bytes)
         self._batcher = Batcher(self._limits, sink.encode, sink.event_overhead)
+        one_at_a_time = replace(delivery, concurrency=1, max_concurrency=1)
         self._delivery = Delivery(
             sink,
             retry,
-            delivery,
+            one_at_a_time if isinstance(sink, InOrder) else delivery,
             ends,
             on_change=on_change,
             on_too_large=self._make_smaller,

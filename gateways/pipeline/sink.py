@@ -7,9 +7,10 @@ never waits between tries and never drops anything: those are the pipeline's dec
 from __future__ import annotations
 
 import enum
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from nsqgw.errors import NSQError
 
@@ -98,3 +99,20 @@ class Sink(Protocol):
 
     def describe(self) -> str:
         """Where it leads to, in words for a log line: no secrets."""
+
+
+@runtime_checkable
+class InOrder(Protocol):
+    """A sink whose far side is to get events in the order of their arrival.
+
+    The pipeline sends it one batch at a time, and the next one only when nothing of that is tried again.
+    """
+
+    in_order: Literal[True]
+
+
+@runtime_checkable
+class Skipping(Protocol):
+    """A sink that leaves events out on purpose, and confirms them: how many, by the reason."""
+
+    skipped: Counter[str]

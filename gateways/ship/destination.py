@@ -9,11 +9,13 @@ from pydantic import Field, ValidationError
 
 from gateways.ship.sinks.clickhouse import ClickhouseSettings
 from gateways.ship.sinks.datadog import DatadogSettings
+from gateways.ship.sinks.discard import DiscardSettings
 from gateways.ship.sinks.elasticsearch import ElasticsearchSettings
 from gateways.ship.sinks.file import FileSettings
 from gateways.ship.sinks.http import HttpSettings
 from gateways.ship.sinks.loggly import LogglySettings
 from gateways.ship.sinks.loki import LokiSettings
+from gateways.ship.sinks.nginx import NginxSettings
 from gateways.ship.sinks.nsq import NsqSettings
 from gateways.ship.sinks.otlp import OtlpSettings
 from gateways.ship.sinks.postgresql import PostgresqlSettings
@@ -48,7 +50,9 @@ SinkSettings = Annotated[
     | PostgresqlSettings
     | SqliteSettings
     | RedisSettings
-    | NsqSettings,
+    | NsqSettings
+    | NginxSettings
+    | DiscardSettings,
     Field(discriminator="type"),
 ]
 """The settings of one sink, told apart by `type`."""

@@ -13,7 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 
 from gateways.pipeline.branch import Branch
 from gateways.pipeline.counters import DROP_REASONS, REQUEUE_REASONS, Counters, SinkCounters, Stream
-from gateways.pipeline.sink import Fate
+from gateways.pipeline.sink import Fate, Skipping
 from gateways.ship.status import Running
 
 _STREAM = ("pipeline", "topic", "channel")
@@ -169,6 +169,11 @@ def _by_sink(sinks: Sequence[tuple[str, Branch]]) -> Iterable[Metric]:
         "Events a sink that is not required did not get; make it required when none may be missing.",
         labels=(*_SINK, "reason"),
     )
+    skipped = CounterMetricFamily(
+        "nsqgw_ship_events_skipped",
+        "Events a sink leaves out on purpose, such as empty ones for nginx.",
+        labels=(*_SINK, "reason"),
+    )
     seconds = HistogramMetricFamily("nsqgw_ship_send_seconds", "Seconds one try took.", labels=_SINK)
     for pipeline, sink in sinks:
         counters, labels = sink.counters, [pipeline, sink.name]
@@ -176,9 +181,13 @@ def _by_sink(sinks: Sequence[tuple[str, Branch]]) -> Iterable[Metric]:
             batches.add_metric([*labels, fate.value], counters.batches[fate.value])
         for reason in DROP_REASONS:
             dropped.add_metric([*labels, reason], counters.dropped[reason])
+        if isinstance(sink.sink, Skipping):
+            for reason, number in sink.sink.skipped.items():
+                skipped.add_metric([*labels, reason], number)
         seconds.add_metric(labels, counters.seconds.up_to_bounds(), counters.seconds.total)
     yield batches
     yield dropped
+    yield skipped
     yield seconds
     for name, text, count in _BY_SINK:
         family = CounterMetricFamily(f"nsqgw_ship_{name}", text, labels=_SINK)

@@ -124,7 +124,7 @@ class HttpSink(HttpSinkBase):
             keys = "\n".join([event_id(message) for message in batch.messages])
             headers["Idempotency-Key"] = hashlib.sha256(keys.encode()).hexdigest()
         if settings.message_headers:
-            headers |= _message_headers(batch.messages[0])
+            headers |= message_headers(batch.messages[0])
         return HttpRequest(_joined(settings.framing, batch.events), headers, settings.method, path)
 
     def judge(self, batch: Batch, answer: Answer) -> Outcome:
@@ -189,7 +189,8 @@ def _joined(framing: Framing, events: Sequence[bytes]) -> bytes:
     return events[0] if framing == "one" else b"\n".join(events) + b"\n"
 
 
-def _message_headers(message: Message) -> dict[str, str]:
+def message_headers(message: Message) -> dict[str, str]:
+    """What a message is, as headers of the request that carries it."""
     return {
         "X-NSQ-Topic": message.topic,
         "X-NSQ-Id": message.id.decode("ascii", "backslashreplace"),

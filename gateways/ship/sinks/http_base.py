@@ -12,7 +12,7 @@ import asyncio
 import logging
 import random
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 from weakref import WeakKeyDictionary
@@ -32,7 +32,7 @@ from gateways.ship.sinks.endpoints import (
 from gateways.ship.sinks.http_answers import Answer, StatusRules
 from gateways.ship.sinks.http_client import HttpClient
 from gateways.ship.sinks.http_settings import HttpSinkSettings, fits_header
-from gateways.ship.sinks.parts import Settled, by_place, send_parts
+from gateways.ship.sinks.parts import Part, Settled, by_place, send_parts
 from nsqgw.config import USER_AGENT
 from nsqgw.errors import ConfigError, ConnectionFailed, NSQError
 from nsqgw.message import Message
@@ -157,7 +157,7 @@ class HttpSinkBase(abc.ABC):
 
         One that takes several requests and was cut off in between goes on where it was.
         """
-        settled = self._settled.get(batch) or self._too_large(batch)
+        settled = self._settled.get(batch) or self.settle(batch)
         if not (settled or self.has_places or self.one_by_one):
             return await self.send_part("", batch)
         indexes = [index for index in range(len(batch)) if index not in settled]
@@ -167,7 +167,8 @@ class HttpSinkBase(abc.ABC):
         if len(parts) == 1 and not settled:
             return await self.send_part(parts[0][0], batch)
         self._settled[batch] = settled
-        outcome = await send_parts(batch, parts, self.send_part, at_once=self.at_once, settled=settled)
+        lanes = self.lanes(parts)
+        outcome = await send_parts(batch, lanes, self.send_part, at_once=self.at_once, settled=settled)
         del self._settled[batch]
         return outcome
 
@@ -184,7 +185,12 @@ class HttpSinkBase(abc.ABC):
         others = len(self._endpoints) - 1
         return f"{self._where} (and {others} more)" if others else self._where
 
-    def _too_large(self, batch: Batch) -> Settled:
+    def lanes(self, parts: Sequence[Part]) -> Sequence[Sequence[Part]]:
+        """Which parts of a batch wait for each other: none, where their order is of no importance."""
+        return [[part] for part in parts]
+
+    def settle(self, batch: Batch) -> Settled:
+        """What becomes of events that are not sent at all: those that are too large."""
         limit = self.max_event_bytes
         if not limit or batch.size <= limit:
             return {}
@@ -223,6 +229,10 @@ class HttpSinkBase(abc.ABC):
             if len(self._endpoints) > 1:
                 logger.info("%s: %s", mask_url(str(endpoint.address)), outcome.reason)
         return outcome
+
+    async def ask(self, url: str, judge: Judge) -> Outcome:
+        """GET any page with what requests of this sink have: credentials, TLS, time limits."""
+        return await self._try(parse_endpoint(url), HttpRequest(b"", method="GET"), {}, b"", judge)
 
     async def _try(
         self, endpoint: Endpoint, request: HttpRequest, headers: Mapping[str, str], body: bytes, judge: Judge

@@ -43,17 +43,24 @@ Settled = dict[int, "Failure | None"]
 """The events of a batch, by their indexes, that need not be sent again: None confirmed, else why refused."""
 
 
+Part = tuple[str, Sequence[int]]
+"""A place, and the events of a batch that go there."""
+
+
 async def send_parts(
-    batch: Batch, parts: Sequence[tuple[str, Sequence[int]]], send: Send, *, at_once: int, settled: Settled
+    batch: Batch, lanes: Sequence[Sequence[Part]], send: Send, *, at_once: int, settled: Settled
 ) -> Outcome:
-    """Send each part, `at_once` of them together; `settled` are the events that are in none.
+    """Send the parts of each lane one after the other, `at_once` lanes together.
+
+    A part that is not taken holds back the later ones to the same place in its lane: nothing overtakes it.
+    `settled` are the events that are in no part.
 
     What comes to its end is added to `settled` at once: a batch that is cut off at its deadline goes on from
     there. A part that is refused as a whole is halved until the bad event is alone: the pipeline could not
     do so without sending again what the other parts have delivered.
     """
     sending = _Sending(batch, send, at_once, settled)
-    tasks = [asyncio.create_task(sending.send(place, indexes)) for place, indexes in parts]
+    tasks = [asyncio.create_task(sending.send_lane(lane)) for lane in lanes]
     try:
         await asyncio.gather(*tasks)
     except BaseException:
@@ -81,6 +88,17 @@ class _Sending:
         self.failures: dict[int, Failure] = {}
         self.waits: list[float] = []
         self.unsure = False
+
+    async def send_lane(self, lane: Sequence[Part]) -> None:
+        """Its parts, in their order."""
+        held: set[str] = set()
+        for place, indexes in lane:
+            if place in held:
+                self.failures |= dict.fromkeys(indexes, (Fate.RETRY, "not sent: an earlier one is not taken"))
+                continue
+            await self.send(place, indexes)
+            if not self.failures.keys().isdisjoint(indexes):
+                held.add(place)
 
     async def send(self, place: str, indexes: Sequence[int]) -> None:
         """One part, in its turn."""
