@@ -9,27 +9,40 @@ import click
 
 from gateways.cli.config_errors import reported
 from gateways.cli.main import EXIT_FAILED
+from gateways.ship.config import ShipConfig
 from gateways.ship.config_file import load_config
-from gateways.ship.probe import probe
+from gateways.ship.probe import Finding, probe
+from gateways.ship.trial_event import send_test_events
 
 
 @click.command("validate", context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--no-connect", is_flag=True, help="Look at the file alone.")
-def command(file: Path, no_connect: bool) -> int:
-    """Check FILE, whether the nsqds and nsqlookupds it names can be reached, and its sinks opened.
+@click.option("--no-connect", "--no-environment", is_flag=True, help="Look at the file alone.")
+@click.option("--skip-healthchecks", is_flag=True, help="Open sinks as at a start, and ask them nothing.")
+@click.option("--send-test-event", is_flag=True, help="Send one marked event to each sink, too.")
+def command(file: Path, no_connect: bool, skip_healthchecks: bool, send_test_event: bool) -> int:
+    """Check FILE, and whether the nsqds, nsqlookupds and sinks it names can be reached.
 
-    Sinks are opened as at a start, so a file of one is made when it is missing. No event is sent, so most
-    services over HTTP are not asked. Exit code 78: the file cannot be used; 1: something cannot be reached.
+    Sinks are opened as at a start, so a file of one is made when it is missing. Services over HTTP are
+    connected to, with TLS, and asked for their health where they have a page for it. No event is sent unless
+    told so. Exit code 78: the file cannot be used; 1: something cannot be reached.
     """
+    if no_connect and (skip_healthchecks or send_test_event):
+        raise click.UsageError(
+            "--no-connect asks nobody: leave out --skip-healthchecks and --send-test-event"
+        )
     with reported():
         config = load_config(file)
     names = ", ".join(pipeline.name for pipeline in config.pipelines)
     click.echo(f"{file}: pipelines {names}")
     if no_connect:
         return 0
-    findings = asyncio.run(probe(config))
+    findings = asyncio.run(_findings(config, healthchecks=not skip_healthchecks, test_events=send_test_event))
     for finding in findings:
-        well = "opened" if finding.what.startswith("sink ") else "reached"
-        click.echo(f"{finding.what}: {finding.trouble or well}")
+        click.echo(f"{finding.what}: {finding.trouble or finding.well}")
     return EXIT_FAILED if any(finding.trouble for finding in findings) else 0
+
+
+async def _findings(config: ShipConfig, *, healthchecks: bool, test_events: bool) -> list[Finding]:
+    findings = await probe(config, healthchecks=healthchecks)
+    return [*findings, *await send_test_events(config)] if test_events else findings

@@ -32,65 +32,73 @@ class ProbedSink(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What came of one probe; `trouble` is None when all is well."""
+    """What came of one probe; `trouble` is None when all is well, which `well` says in a word."""
 
     what: str
     trouble: str | None
+    well: str = "reached"
 
 
-async def probe(config: ShipConfig) -> list[Finding]:
-    """Try everything that `config` names once, side by side, each within `connect_timeout`."""
+async def probe(config: ShipConfig, *, healthchecks: bool = True) -> list[Finding]:
+    """Try everything that `config` names once, side by side, each within `connect_timeout`.
+
+    Without `healthchecks` sinks are opened, and asked nothing.
+    """
     timeout = config.service.connect_timeout
-    tries: dict[str, Coroutine[Any, Any, None]] = {}
+    tries: dict[str, Coroutine[Any, Any, str]] = {}
     for pipeline in config.pipelines:
-        for what, work in (*_sources(pipeline), *_sinks(pipeline)):
+        for what, work in (*_sources(pipeline), *_sinks(pipeline, healthchecks)):
             if what in tries:
                 work.close()
             else:
                 tries[what] = work
-    return list(await asyncio.gather(*(_find(what, work, timeout) for what, work in tries.items())))
+    return list(await asyncio.gather(*(find(what, work, timeout) for what, work in tries.items())))
 
 
-def _sources(settings: ShipSettings) -> Iterable[tuple[str, Coroutine[Any, Any, None]]]:
+async def find(what: str, work: Coroutine[Any, Any, str], timeout: float) -> Finding:
+    """What comes of `work` within so many seconds; it returns the word for that all is well."""
+    try:
+        return Finding(what, None, await within(timeout, work))
+    except asyncio.TimeoutError:
+        return Finding(what, f"no answer within {timeout:g}s")
+    except (NSQError, OSError) as error:
+        text = " ".join(str(error).split()) or type(error).__name__
+        return Finding(what, text.removeprefix(f"{what.split()[-1]}: "))  # `what` has the address already
+
+
+def _sources(settings: ShipSettings) -> Iterable[tuple[str, Coroutine[Any, Any, str]]]:
     for address in settings.nsqd_tcp_addresses:
         yield f"nsqd {address}", _probe_nsqd(address, settings)
     for address in settings.lookupd_http_addresses:
         yield f"nsqlookupd {lookup_address(address)}", _probe_lookupd(address, settings)
 
 
-def _sinks(settings: ShipSettings) -> Iterable[tuple[str, Coroutine[Any, Any, None]]]:
+def _sinks(settings: ShipSettings, healthchecks: bool) -> Iterable[tuple[str, Coroutine[Any, Any, str]]]:
     dead_letter = () if settings.dead_letter is None else (settings.dead_letter,)
     for sink in (*settings.sinks, *dead_letter):
-        yield f"sink {sink.name}", _probe_sink(sink)
+        yield f"sink {sink.name}", _probe_sink(sink, healthchecks)
 
 
-async def _find(what: str, work: Coroutine[Any, Any, None], timeout: float) -> Finding:
-    try:
-        await within(timeout, work)
-    except asyncio.TimeoutError:
-        return Finding(what, f"no answer within {timeout:g}s")
-    except (NSQError, OSError) as error:
-        text = " ".join(str(error).split()) or type(error).__name__
-        return Finding(what, text.removeprefix(f"{what.split()[-1]}: "))  # `what` has the address already
-    return Finding(what, None)
-
-
-async def _probe_nsqd(address: str, settings: ShipSettings) -> None:
+async def _probe_nsqd(address: str, settings: ShipSettings) -> str:
     connection = await connect(address, settings.access.connection())
     connection.close()
+    return "reached"
 
 
-async def _probe_lookupd(address: str, settings: ShipSettings) -> None:
+async def _probe_lookupd(address: str, settings: ShipSettings) -> str:
     access = settings.access
     exchange = Exchange(HttpConfig(auth_secret=access.lookupd_auth_secret, tls=access.lookupd_tls))
     await ask(exchange, lookup_address(address), all_nsqds())
+    return "reached"
 
 
-async def _probe_sink(named: NamedSink) -> None:
+async def _probe_sink(named: NamedSink, healthchecks: bool) -> str:
     sink = named.to.make(1)
     try:
         await sink.open()
-        if isinstance(sink, ProbedSink):
-            await sink.probe()
+        if not healthchecks or not isinstance(sink, ProbedSink):
+            return "opened"
+        await sink.probe()
+        return "reached"
     finally:
         await sink.close()

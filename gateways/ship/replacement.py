@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from gateways.ship.config import ShipConfig
+from gateways.ship.named_sink import NamedSink
 from gateways.ship.probe import Finding, probe
 from gateways.ship.service import ShipService
-from gateways.ship.settings import NamedSink, ShipSettings
+from gateways.ship.settings import ShipSettings
 from nsqgw.errors import ConfigError
 
 logger = logging.getLogger(__name__)

@@ -74,6 +74,7 @@ class ClickhouseSink(HttpSinkBase):
     """A row is one line."""
 
     kind = "clickhouse"
+    health = HttpRequest(b"", method="GET", path="/ping")
 
     def __init__(self, settings: ClickhouseSettings, concurrency: int) -> None:
         super().__init__(settings, concurrency)

@@ -86,6 +86,7 @@ class ElasticsearchSink(HttpSinkBase):
     """An event is two lines, action and document."""
 
     kind = "elasticsearch"
+    health = HttpRequest(b"", method="GET", path="/")
 
     def __init__(self, settings: ElasticsearchSettings, concurrency: int) -> None:
         super().__init__(settings, concurrency)

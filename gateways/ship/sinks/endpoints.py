@@ -5,7 +5,7 @@ Pure: clock readings and chance are passed in.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
@@ -66,6 +66,9 @@ class EndpointPool:
     def first(self) -> Endpoint:
         """The one that names and descriptions speak of."""
         return self._endpoints[0]
+
+    def __iter__(self) -> Iterator[Endpoint]:
+        return iter(self._endpoints)
 
     def __len__(self) -> int:
         return len(self._endpoints)

@@ -81,6 +81,8 @@ class HttpSinkBase(abc.ABC):
     max_bytes = 0
     max_event_bytes = 0
     """Most bytes of one event, encoded; larger ones are refused here. 0 for no limit."""
+    health: HttpRequest | None = None
+    """What shows whether the service is well and does no harm; None where its vendor tells of nothing."""
     keep_bytes = _KEEP_BYTES
     """How much of an answer is kept for `judge`."""
     pages_confirm = False
@@ -145,6 +147,24 @@ class HttpSinkBase(abc.ABC):
     def signature(self, request: SignedRequest) -> Mapping[str, str]:
         """Headers that prove who sends this very request; none for most services."""
         return {}
+
+    async def probe(self) -> None:
+        """Connect to every host, with TLS where it has it, and ask for its health. Raises SinkUnusable."""
+        assert self._client is not None, "the sink was not opened"
+        for endpoint in self._endpoints:
+            request = self.health
+            if request is None:
+                try:
+                    await self._client.reach(endpoint.address)
+                    continue
+                except asyncio.TimeoutError:
+                    outcome = Outcome(Fate.RETRY, "no connection in time")
+                except (NSQError, OSError) as error:
+                    outcome = _failure(error)
+            else:
+                outcome = await self._try(endpoint, request, request.headers, b"", self._rules.classify)
+            if outcome.fate is not Fate.CONFIRMED:
+                raise SinkUnusable(f"{mask_url(str(endpoint.address))}: {outcome.reason}")
 
     def requests_of(self, batch: Batch) -> int:
         """See `gateways.pipeline.rate.TakesRequests`."""

@@ -65,6 +65,12 @@ class HttpClient:
         """
         return await within(self._request_timeout, self._ask(address, start, headers, body, keep_bytes))
 
+    async def reach(self, address: HttpAddress) -> None:
+        """Connect, with TLS if it is https, and send nothing. Raises what `request` does."""
+        connection = await within(self._connect_timeout, self._connect(address))
+        connection.close()
+        self._open.discard(connection)
+
     async def close(self) -> None:
         """Cut all connections."""
         connections = list(self._open)

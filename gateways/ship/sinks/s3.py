@@ -84,6 +84,7 @@ class S3Sink(HttpSinkBase):
     """One event a line; the place of an event is the prefix of its object."""
 
     kind = "s3"
+    health = HttpRequest(b"", method="HEAD", path="/")
 
     def __init__(self, settings: S3Settings, concurrency: int) -> None:
         super().__init__(settings, concurrency)

@@ -84,6 +84,7 @@ class SplunkSink(HttpSinkBase):
     """Events stand one after the other, without commas or a list around them."""
 
     kind = "splunk"
+    health = HttpRequest(b"", method="GET", path="/services/collector/health")
 
     def __init__(self, settings: SplunkSettings, concurrency: int) -> None:
         super().__init__(settings, concurrency)
