@@ -17,6 +17,7 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from gateways.service.nsq_settings import NsqSettings, TlsSettings
+from gateways.service.secrets import AnyStore
 from gateways.service.values import Bytes, Seconds
 from gateways.ship.config import ServiceSettings
 from gateways.ship.config_file import GROUPS, OF_ANY_SINK, pipeline_keys
@@ -34,8 +35,9 @@ _HEAD = """\
 
 Made from the models that read the file, by `tools/ship_reference.py`; [ship.md](ship.md) says how to use it.
 Durations are texts such as `"2s"` or numbers of seconds, sizes texts such as `"5MB"` or numbers of bytes. A
-secret is a text, or `"file:PATH"`. In every text `${NAME}` is the environment's, `${NAME:-text}` with a
-default, `$$` a dollar. An unknown key is an error.
+secret is a text, or `"file:PATH"`, or at `KEY_file` in place of KEY just the path. In every text `${NAME}` is
+the environment's, `${NAME:-text}` with a default, `$$` a dollar, and `SECRET[NAME.KEY]` what a `[secret.NAME]`
+has under that key. An unknown key is an error.
 """
 
 _NAMES = {"sinks": "names of sinks", "dead_letter": "name of a sink"}
@@ -66,6 +68,7 @@ def page() -> str:
         ),
     ]
     parts.append(_section("[[test]]", _summary(TrialSettings), TrialSettings, TrialSettings.model_fields))
+    parts += [_typed("[secret.NAME]", model) for model in _members(AnyStore)]
     parts += [_typed("[sink.NAME]", model) for model in _members(SinkSettings)]
     parts += [_typed("transforms", model) for model in _members(TransformSettings)]
     return "\n".join(parts)

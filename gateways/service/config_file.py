@@ -1,4 +1,4 @@
-"""A config file's tables: TOML, then the environment, then models; all problems are told at once.
+"""A config file's tables: TOML, then the environment and secrets, then models; all problems are told at once.
 
 `load` reads the file and calls a gateway's own reading of its `Tables`.
 """
@@ -19,6 +19,7 @@ from gateways.access import NsqAccess
 from gateways.service.environment import interpolated
 from gateways.service.nsq_settings import NsqSettings
 from gateways.service.problems import BadConfigFile, Problem, problems_of, told, unknown_key
+from gateways.service.secrets import REFERENCE, STORES, SecretStore, references, store_named
 from gateways.service.toml_lines import KeyLines, Path
 from nsqgw.errors import ConfigError
 
@@ -29,6 +30,9 @@ else:
 
 EXIT_CONFIG = 78
 """Of a file that cannot be used (EX_CONFIG of sysexits.h): starting again will not help."""
+
+SECRETS = "secret"
+"""The table of secret stores, in every gateway's file."""
 
 _POSITION = re.compile(r" \(at line (\d+), column (\d+)\)$")
 
@@ -42,11 +46,18 @@ class Tables:
     def __init__(self, document: dict[str, Any], environ: Mapping[str, str]) -> None:
         self.problems: list[Problem] = []
         self._environ = environ
+        self._secrets: dict[tuple[str, str], str] = {}  # by store and key; none for the stores' own tables
+        self._secrets = self._read_secrets(document)
         self._document: dict[str, Any] = self._filled_in(document, ())
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """What came from secret stores, to be masked wherever it would be shown."""
+        return frozenset(self._secrets.values())
 
     def check_names(self, known: Collection[str]) -> None:
         """There are no other keys and tables in the outermost place than these."""
-        self.problems += [unknown_key((key,), known) for key in self._document.keys() - set(known)]
+        self.problems += [unknown_key((key,), known) for key in self._document.keys() - {*known, SECRETS}]
 
     def table(self, name: str) -> dict[str, Any]:
         """The table `[name]`; empty when there is none."""
@@ -105,10 +116,54 @@ class Tables:
         if not isinstance(value, str):
             return value
         try:
-            return interpolated(value, self._environ)
+            return self._text(value)
         except ConfigError as error:
             self.problems.append(Problem(path, str(error)))
             return value
+
+    def _text(self, text: str) -> str:
+        """What comes in is not looked at again: neither has a secret references nor a variable secrets."""
+        filled, end = "", 0
+        for match in REFERENCE.finditer(text):
+            filled += interpolated(text[end : match.start()], self._environ)
+            filled += self._secrets.get((match[1], match[2]), "")  # when it is missing, that is told already
+            end = match.end()
+        return filled + interpolated(text[end:], self._environ)
+
+    # -- secrets
+
+    def _read_secrets(self, document: dict[str, Any]) -> dict[tuple[str, str], str]:
+        """What the stores have of all that the document refers to, by store and key."""
+        stores = self._stores(document.get(SECRETS, {}))
+        wanted: dict[str, dict[str, Path]] = {}
+        for path, name, key in references({key: document[key] for key in document if key != SECRETS}):
+            wanted.setdefault(name, {}).setdefault(key, path)
+        found: dict[tuple[str, str], str] = {}
+        for name, keys in wanted.items():
+            if stores.get(name, name) is None:
+                continue  # it has problems of its own
+            try:
+                values = store_named(name, stores).read(keys, self._environ)
+            except ConfigError as error:
+                path = (SECRETS, name) if name in stores else next(iter(keys.values()))
+                self.problems.append(Problem(path, str(error)))
+            else:
+                found |= {(name, key): value for key, value in values.items()}
+        return found
+
+    def _stores(self, tables: Any) -> dict[str, SecretStore | None]:
+        """Each by its name; None for those with problems, which are told already."""
+        if not isinstance(tables, dict):
+            self.problems.append(Problem((SECRETS,), f"must be tables: write [{SECRETS}.NAME]"))
+            return {}
+        stores: dict[str, SecretStore | None] = {}
+        for name, table in tables.items():
+            try:
+                stores[name] = STORES.validate_python(self._filled_in(table, (SECRETS, name)))
+            except ValidationError as error:
+                self.problems += problems_of(error, (SECRETS, name), table, ())
+                stores[name] = None
+        return stores
 
 
 def load(path: FilePath, read: Callable[[Tables], T | None], environ: Mapping[str, str] = os.environ) -> T:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from gateways.access import NsqAccess
+from gateways.service.secrets import with_secret_files
 from gateways.service.values import LookupdAddress, NsqdAddress, Secret
 from nsqgw.config import TlsConfig
 
@@ -38,6 +41,11 @@ class NsqSettings(BaseModel):
     auth_secret: Secret | None = Field(default=None, description="for nsqds that ask for AUTH")
     lookupd_tls: TlsSettings | None = Field(default=None, description="for https:// addresses of nsqlookupd")
     lookupd_auth_secret: Secret | None = Field(default=None, description="a bearer token for nsqlookupd")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _secret_files(cls, table: Any) -> Any:
+        return with_secret_files(cls, table)
 
     def access(self) -> NsqAccess:
         """TLS and secrets. Raises ConfigError for files that cannot be used."""

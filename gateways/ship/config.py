@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from gateways.service.secrets import masked
 from gateways.service.service_settings import CommonServiceSettings
 from gateways.ship.settings import ShipSettings
 from gateways.ship.trial import TrialSettings
@@ -25,16 +26,19 @@ class ServiceSettings(CommonServiceSettings):
 class ShipConfig:
     """Checked as a whole: the names of its pipelines are different.
 
-    trials  tests of the pipelines' transforms, for `nsqgw ship test`
+    trials   tests of the pipelines' transforms, for `nsqgw ship test`
+    secrets  what came from secret stores: never shown, wherever it stands
     """
 
     pipelines: tuple[ShipSettings, ...]
     service: ServiceSettings = field(default_factory=ServiceSettings)
     trials: tuple[TrialSettings, ...] = ()
+    secrets: frozenset[str] = field(default=frozenset(), repr=False)
 
     def shown(self) -> dict[str, object]:
         """For /config: as given, with secrets masked."""
-        return {
+        shown = {
             "service": self.service.model_dump(mode="json"),
             "pipelines": [pipeline.shown() for pipeline in self.pipelines],
         }
+        return {key: masked(value, self.secrets) for key, value in shown.items()}

@@ -80,7 +80,8 @@ class _Reader:
         trials = self._trials([each.name for each in pipelines if each is not None])
         if self.problems or settings is None:
             return None
-        return ShipConfig(tuple(each for each in pipelines if each is not None), settings, trials)
+        found = tuple(each for each in pipelines if each is not None)
+        return ShipConfig(found, settings, trials, self._file.secrets)
 
     # -- tables
 

@@ -14,6 +14,11 @@ from gateways.service.problems import BadConfigFile
 from gateways.ship.config_file import load_config
 from harness.certificates import make_certificates
 
+if sys.version_info >= (3, 11):
+    pass
+else:
+    pass
+
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "ship.md").read_text()
 ENVIRON = {"LOGGLY_TOKEN": "0000"}
@@ -59,6 +64,12 @@ def test_the_table_for_tls_is_read(tmp_path: Path) -> None:
     access = load_config(file).pipelines[0].access
     assert access.auth_secret == "hush"
     assert access.tls is not None
+
+
+def test_the_secret_stores_are_such() -> None:
+    (text,) = [block for block in blocks("toml") if "[secret." in block]
+    stores = [STORES.validate_python(table) for table in tomllib.loads(text)["secret"].values()]
+    assert {store.type for store in stores} == {"file", "exec", "vault"}
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,18 @@ import abc
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    model_validator,
+)
 
 from gateways.pipeline.sink import Sink
+from gateways.service.secrets import with_secret_files
 from gateways.ship.template import Template
 from nsqgw.errors import ConfigError
 from nsqgw.service.settings import MASK, mask_url
@@ -21,6 +30,11 @@ class SinkSettings(BaseModel, abc.ABC):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _secret_files(cls, table: Any) -> Any:
+        return with_secret_files(cls, table)
 
     @abc.abstractmethod
     def make(self, concurrency: int) -> Sink:
