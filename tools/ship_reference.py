@@ -36,7 +36,7 @@ _HEAD = """\
 Made from the models that read the file, by `tools/ship_reference.py`; [ship.md](ship.md) says how to use it.
 Durations are texts such as `"2s"` or numbers of seconds, sizes texts such as `"5MB"` or numbers of bytes. A
 secret is a text, or `"file:PATH"`, or at `KEY_file` in place of KEY just the path. In every text `${NAME}` is
-the environment's, `${NAME:-text}` with a default, `$$` a dollar, and `SECRET[NAME.KEY]` what a `[secret.NAME]`
+the environment's, `${NAME:-text}` with a default, `$$` a dollar, and `SECRET[NAME.KEY]` what `[secret.NAME]`
 has under that key. An unknown key is an error.
 """
 

@@ -11,6 +11,7 @@ import pytest
 
 from gateways.cli.group import nsqgw
 from gateways.service.problems import BadConfigFile
+from gateways.service.secrets import STORES
 from gateways.ship.config_file import load_config
 from harness.certificates import make_certificates
 
@@ -18,6 +19,11 @@ if sys.version_info >= (3, 11):
     pass
 else:
     pass
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "ship.md").read_text()
