@@ -14,7 +14,7 @@ from gateways.push.front import Front
 from gateways.push.http import Response
 from gateways.push.hub import Hub
 from gateways.push.presence import Presence
-from gateways.push.routes import Routes, static_pages
+from gateways.push.routes import Routes, client_module, static_pages
 from gateways.reach import Reach
 from nsqgw import Consumer, Producer
 from nsqgw.deadline import within
@@ -43,7 +43,7 @@ class PushGateway:
         self._channel = config.channel or process_channel()
         self._origins = OriginPolicy(config.allow_origins)
         self._hosts = AllowedHosts(config.listen, (*config.allow_hosts, *self._origins.hosts))
-        self._pages = {**static_pages("gateways.push"), **(pages or {})}
+        self._pages = {**static_pages("gateways.push"), **client_module(), **(pages or {})}
         self._reach = Reach(config.nsqd_tcp_addresses, config.lookupd_http_addresses)
         self._feeds: tuple[Feed, ...] = ()
         self._front: Front | None = None
@@ -98,8 +98,18 @@ class PushGateway:
         await asyncio.gather(*(feed.wait_closed() for feed in self._feeds))
 
     @property
+    def serving(self) -> bool:
+        """Whether connections may come: between `start` and `stop`."""
+        return self._front is not None and not self._stopping
+
+    async def adopt(self, sock: socket.socket, received: bytes) -> None:
+        """Serve a connection that another server accepted; `received` is what it has read, the head at least."""
+        assert self._front is not None, "not started"
+        await self._front.adopt(sock, received)
+
+    @property
     def address(self) -> str:
-        """The `host:port` browsers reach."""
+        """The `host:port` browsers reach; empty when the gateway does not listen itself."""
         assert self._front is not None, "not started"
         return self._front.address
 

@@ -1,6 +1,7 @@
 """What is served where.
 
 /                  a page that shows the streams live, with its parts beside it
+/nsqgw.js          the client for browsers; see docs/push-client.md
 /topics            the names of the topics, as JSON
 /status            {"connected": {topic: whether the gateway has nsqd for it}}: an open stream does not tell
 /stream/<topic>    WebSocket, or what Accept asks for: server-sent events, NDJSON, or JSON for one poll
@@ -60,6 +61,13 @@ def static_pages(package: str) -> dict[str, Response]:
         content_type = _CONTENT_TYPES[PurePath(file.name).suffix]
         pages[path] = Response(HTTPStatus.OK, file.read_bytes(), content_type, _PAGE_HEADERS)
     return pages
+
+
+def client_module() -> dict[str, Response]:
+    """nsqgw.js, by path: anybody's page may import it, for there is nothing in it that others may not know."""
+    module = files("gateways.push").joinpath("client", "nsqgw.js").read_bytes()
+    headers = {**_PAGE_HEADERS, "Access-Control-Allow-Origin": "*"}
+    return {"/nsqgw.js": Response(HTTPStatus.OK, module, _CONTENT_TYPES[".js"], headers)}
 
 
 class Routes:

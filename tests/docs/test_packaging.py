@@ -53,7 +53,13 @@ def bare(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_wheel_holds_the_pages(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
-    for name in ("gateways/push/static/", "gateways/demo/static/", "nsqgw/py.typed", "compat/py.typed"):
+    for name in (
+        "gateways/push/static/",
+        "gateways/push/client/nsqgw.js",
+        "gateways/demo/static/",
+        "nsqgw/py.typed",
+        "compat/py.typed",
+    ):
         assert any(entry.startswith(name) for entry in names), name
 
 
