@@ -19,7 +19,7 @@ class DeadLetter:
 
     message  the message it came from: body, id, attempts, timestamp, topic, channel and nsqd are there
     event    the encoded form that was refused; empty when it never came to be encoded
-    reason   one line for people, without secrets
+    reason   one line for people, without secrets; a `Refusal` has more for programs
     sink     the name of the sink that refused it, or of the transform
     """
 

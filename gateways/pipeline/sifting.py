@@ -9,6 +9,7 @@ from gateways.pipeline.answers import Answers, by_attempts
 from gateways.pipeline.burial import Burial
 from gateways.pipeline.counters import Counters
 from gateways.pipeline.dead_letters import DeadLetter
+from gateways.pipeline.refusal import refusal
 from gateways.pipeline.transforms import Dropped, Rejected, Transforms
 from nsqgw.message import Message
 
@@ -54,5 +55,5 @@ class Sifting:
         if self._burial is None:
             self._answers.give_back([message], reason="rejected", delay=by_attempts)
         else:
-            letter = DeadLetter(message, b"", rejected.reason, rejected.by)
+            letter = DeadLetter(message, b"", refusal(rejected.reason, "transform"), rejected.by)
             self._burial.submit([letter], now, self._answers.finish)

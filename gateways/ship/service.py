@@ -15,7 +15,9 @@ from gateways.pipeline.pipeline import Pipeline
 from gateways.pipeline.sink import Sink, SinkUnusable
 from gateways.reach import Reach
 from gateways.ship.dead_letters.store import SinkDeadLetters
+from gateways.ship.named_sink import NamedSink
 from gateways.ship.settings import ShipSettings
+from gateways.ship.sinks.nsq import NsqSettings
 from gateways.ship.status import Running
 from gateways.ship.transforms.chain import build_chain
 from nsqgw import Consumer
@@ -40,6 +42,7 @@ class ShipService:
         self._settings = settings
         self._routes = settings.routes()
         self._dead_letter = settings.dead_letter.to.make(1) if settings.dead_letter is not None else None
+        self._raw_letters = _raw_letters(settings.dead_letter)
         self._reach = Reach(settings.nsqd_tcp_addresses, settings.lookupd_http_addresses)
         self._consumers: list[Consumer] = []
         self.pipeline: Pipeline | None = None
@@ -126,13 +129,15 @@ class ShipService:
             raise SinkUnusable(f"{sink.describe()} could not be opened within {timeout:g}s") from None
 
     def _dead_letters(self) -> SinkDeadLetters | None:
-        return None if self._dead_letter is None else SinkDeadLetters(self._dead_letter, self._settings.name)
+        if self._dead_letter is None:
+            return None
+        return SinkDeadLetters(self._dead_letter, self._settings.name, raw=self._raw_letters)
 
     @property
     def _sinks(self) -> list[Sink]:
         """All that has to be opened and closed."""
-        sinks = [route.sink for route in self._routes]
-        return sinks if self._dead_letter is None else [*sinks, self._dead_letter]
+        extra = (self._dead_letter, self._raw_letters)
+        return [*(route.sink for route in self._routes), *(sink for sink in extra if sink is not None)]
 
     def _consumer(self, topic: str) -> Consumer:
         settings = self._settings
@@ -159,3 +164,10 @@ class ShipService:
             note_refusal(stream, fact.error, self.pipeline.counters)
         elif isinstance(fact, TouchExhausted):
             self.pipeline.give_back_within(fact.messages, fact.seconds)
+
+
+def _raw_letters(dead_letter: NamedSink | None) -> Sink | None:
+    """Where bodies go whose letters are too large for a topic: another topic, `.raw` behind its name."""
+    if dead_letter is None or not isinstance(dead_letter.to, NsqSettings):
+        return None
+    return dead_letter.to.model_copy(update={"topic": f"{dead_letter.to.topic}.raw"}).make(1)

@@ -11,6 +11,7 @@ import pytest
 
 from gateways.cli.main import main
 from gateways.pipeline.dead_letters import DeadLetter
+from gateways.pipeline.refusal import refusal
 from gateways.ship.config_file import load_config
 from gateways.ship.dead_letters.envelope import MAX_REASON, write_letter
 from harness.daemons import Daemon
@@ -26,9 +27,10 @@ def block(language: str) -> str:
 
 
 def letter() -> bytes:
-    dead = DeadLetter(
-        one_message(b'{"status":"abc"}'), b'{"status":"abc","env":"prod"}', "HTTP 400 Bad Request", "search"
+    reason = refusal(
+        "item status 400 document_parsing_exception", status=400, code="document_parsing_exception"
     )
+    dead = DeadLetter(one_message(b'{"status":"abc"}'), b'{"status":"abc","env":"prod"}', reason, "search")
     return write_letter(dead, "app", 1_770_000_001.5)
 
 
@@ -43,7 +45,7 @@ def test_the_config(tmp_path: Path) -> None:
 def test_the_letter() -> None:
     assert json.loads(block("json")) == json.loads(letter())
     assert list(json.loads(block("json"))) == list(json.loads(letter()))
-    assert f"at most {MAX_REASON} characters" in PAGE
+    assert f"at most {MAX_REASON} bytes" in PAGE
 
 
 def test_the_commands(

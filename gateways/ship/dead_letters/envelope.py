@@ -17,12 +17,13 @@ import orjson
 
 from gateways.pipeline.dead_letters import DeadLetter
 from gateways.pipeline.gone import Gone
+from gateways.pipeline.refusal import Refusal
 from nsqgw.errors import NSQError
 from nsqgw.message import Message
 
 VERSION = 1
 
-MAX_REASON = 1024
+MAX_REASON = 1024  # bytes
 _LARGE_BODY = 512 * 1024
 _MAX_EVENT = 64 * 1024
 _MAX_BODY = 256 * 1024 * 1024  # a compressed body that claims to be larger was not written by us
@@ -74,6 +75,7 @@ class Letter:
 def write_letter(letter: DeadLetter, pipeline: str, now: float) -> bytes:
     """The envelope, without an end of line; `now` is seconds since the epoch."""
     message = letter.message
+    why = letter.reason if isinstance(letter.reason, Refusal) else Refusal(letter.reason)
     fields: dict[str, Any] = {
         "v": VERSION,
         "time": datetime.fromtimestamp(now, timezone.utc).isoformat(timespec="milliseconds"),
@@ -85,7 +87,10 @@ def write_letter(letter: DeadLetter, pipeline: str, now: float) -> bytes:
         "id": message.id.decode("ascii", "backslashreplace"),
         "timestamp_ns": message.timestamp,
         "attempts": message.attempts,
-        "reason": " ".join(letter.reason.split())[:MAX_REASON],
+        "class": why.kind,
+        "status": why.status,
+        "code": why.code or None,
+        "reason": " ".join(why.split()).encode("utf-8", "replace")[:MAX_REASON].decode("utf-8", "ignore"),
         **_packed("body", message.body),
     }
     if letter.event and letter.event != message.body and len(letter.event) <= _MAX_EVENT:

@@ -15,6 +15,7 @@ from pydantic import Field, field_validator
 
 from gateways.pipeline.batch import Batch
 from gateways.pipeline.identity import event_id
+from gateways.pipeline.refusal import refusal
 from gateways.pipeline.sink import Fate, Outcome
 from gateways.service.values import Bytes
 from gateways.ship.sinks.documents import document
@@ -109,6 +110,7 @@ class ClickhouseSink(HttpSinkBase):
         if code is None:
             return outcome
         number = int(code) if code.isascii() and code.isdigit() else 0
-        reason = f"{answer.summary}, ClickHouse's error {code[:10]}"
+        words = f"{answer.summary}, ClickHouse's error {code[:10]}"
+        reason = refusal(words, status=answer.status, code=code[:10])
         fate = Fate.RETRY if outcome.fate is Fate.CONFIRMED else outcome.fate
         return Outcome(_CODES.get(number, fate), reason, outcome.retry_after)

@@ -16,6 +16,7 @@ from pydantic import Field, field_validator
 
 from gateways.pipeline.batch import Batch
 from gateways.pipeline.identity import event_id
+from gateways.pipeline.refusal import refusal
 from gateways.pipeline.sink import CONFIRMED, Fate, Outcome
 from gateways.service.values import Bytes, Secret
 from gateways.ship.sinks.documents import document, iso_time
@@ -147,9 +148,10 @@ class ElasticsearchSink(HttpSinkBase):
         """An item's reason may repeat the document, so only the error's type is told."""
         status, error = result.get("status"), result.get("error")
         kind = error.get("type") if isinstance(error, dict) else None
-        reason = f"item status {status} {kind if isinstance(kind, str) else ''}".rstrip()[:200]
         if not isinstance(status, int):
             return Fate.RETRY, "an item without a status"
+        code = kind[:100] if isinstance(kind, str) else ""
+        reason = refusal(f"item status {status} {code}".rstrip(), status=status, code=code)
         if 200 <= status < 300 or (status == _ALREADY_THERE and self._settings.id == "key"):
             return Fate.CONFIRMED, ""
         if status in RETRY_STATUS or status >= 500 or status == _ALREADY_THERE:

@@ -10,6 +10,7 @@ from email.utils import parsedate_to_datetime
 from http.client import responses
 from typing import Any
 
+from gateways.pipeline.refusal import Kind, refusal
 from gateways.pipeline.sink import CONFIRMED, Fate, Outcome
 from nsqgw.service.settings import mask_url
 
@@ -84,10 +85,11 @@ class StatusRules:
         fate = self.fate(answer.status)
         if fate is Fate.CONFIRMED:
             return CONFIRMED
+        kind: Kind = "too_large" if fate is Fate.TOO_LARGE else "rejected"
+        why = refusal(answer.summary, kind, status=answer.status)
         if fate is Fate.RETRY:
-            wait = retry_after(answer.headers.get("Retry-After"), time.time())
-            return Outcome(fate, answer.summary, wait)
-        return Outcome(fate, answer.summary)
+            return Outcome(fate, why, retry_after(answer.headers.get("Retry-After"), time.time()))
+        return Outcome(fate, why)
 
 
 def retry_after(value: str | None, now: float) -> float | None:

@@ -20,6 +20,7 @@ from weakref import WeakKeyDictionary
 from tornado.httputil import RequestStartLine
 
 from gateways.pipeline.batch import Batch
+from gateways.pipeline.refusal import refusal
 from gateways.pipeline.sink import Fate, Outcome, SinkUnusable
 from gateways.ship.sinks.compression import Compressor
 from gateways.ship.sinks.endpoints import (
@@ -215,7 +216,10 @@ class HttpSinkBase(abc.ABC):
         if not limit or batch.size <= limit:
             return {}
         return {
-            index: (Fate.REJECTED, f"{len(event)} bytes are more than the {limit} that an event may have")
+            index: (
+                Fate.REJECTED,
+                refusal(f"{len(event)} bytes are more than the {limit} that an event may have", "too_large"),
+            )
             for index, event in enumerate(batch.events)
             if len(event) > limit
         }

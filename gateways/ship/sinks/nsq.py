@@ -12,6 +12,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from gateways.pipeline.batch import Batch
+from gateways.pipeline.refusal import refusal
 from gateways.pipeline.sink import Fate, Outcome, Sink, SinkUnusable
 from gateways.service.values import Bytes, LookupdAddress, NsqdAddress, Seconds, Secret
 from gateways.ship.sinks.http_settings import TlsSettings
@@ -119,7 +120,10 @@ class NsqSink:
         places, failures = self._targets.sort(batch.events)
         for index, event in enumerate(batch.events):
             if not 0 < len(event) <= self._settings.max_message_size:
-                failures[index] = (Fate.REJECTED, f"nsqd takes no message of {len(event)} bytes")
+                failures[index] = (
+                    Fate.REJECTED,
+                    refusal(f"nsqd takes no message of {len(event)} bytes", "too_large"),
+                )
         publishing = [self._publish(topic, batch, indexes, failures) for topic, indexes in places.items()]
         unsure = any(await asyncio.gather(*publishing))
         outcome = outcome_of(len(batch), failures)

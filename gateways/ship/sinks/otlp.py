@@ -8,6 +8,7 @@ from pydantic import Field
 
 from gateways.pipeline.batch import Batch
 from gateways.pipeline.event import fields_of
+from gateways.pipeline.refusal import refusal
 from gateways.pipeline.sink import Fate, Outcome
 from gateways.service.values import Bytes
 from gateways.ship.sinks.documents import body_text
@@ -100,7 +101,8 @@ class OtlpSink(HttpSinkBase):
             return Outcome(Fate.RETRY, f"{answer.summary}, but no answer that OTLP knows")
         if rejected == 0:
             return outcome
-        reason = f"{rejected} of {len(batch)} records were rejected, this one may be among them"
+        words = f"{rejected} of {len(batch)} records were rejected, this one may be among them"
+        reason = refusal(words, "partial_unknown", status=answer.status)
         return Outcome(Fate.REJECTED, reason, per_event=[Fate.REJECTED] * len(batch))
 
     @property

@@ -15,6 +15,7 @@ from pydantic import Field
 
 from gateways.pipeline.batch import Batch
 from gateways.pipeline.identity import event_id
+from gateways.pipeline.refusal import refusal
 from gateways.pipeline.sink import CONFIRMED, Fate, Outcome, Sink, SinkUnusable
 from gateways.service.values import Seconds, Secret
 from gateways.ship.sinks.outcomes import Failure, outcome_of
@@ -259,6 +260,6 @@ def _failure(error: psycopg.Error) -> Failure:
         fate = Fate.BLOCKED if _REFUSED_AT_LOGIN.search(str(error)) else Fate.RETRY
         return fate, lines[0]
     if state.startswith(_REJECTED_CLASSES):
-        return Fate.REJECTED, f"{lines[0]} (SQLSTATE {state})"
+        return Fate.REJECTED, refusal(f"{lines[0]} (SQLSTATE {state})", code=state)
     fate = Fate.BLOCKED if state.startswith(_BLOCKED_CLASSES) else Fate.RETRY
     return fate, f"{lines[0]} (SQLSTATE {state})"

@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 
 from gateways.pipeline.batch import Batch
 from gateways.pipeline.event import fields_of
+from gateways.pipeline.refusal import refusal
 from gateways.pipeline.sink import CONFIRMED, Fate, Outcome
 from gateways.service.values import Bytes, Seconds, Secret
 from gateways.ship.sinks.documents import body_text
@@ -137,7 +138,8 @@ class SplunkSink(HttpSinkBase):
             return self._accepted(batch, answer, code, found.get("ackId"))
         if not isinstance(code, int) or code not in _CODES or outcome.fate is Fate.TOO_LARGE:
             return outcome
-        fate, reason = _CODES[code], f"{answer.summary}, code {code}"
+        fate = _CODES[code]
+        reason = refusal(f"{answer.summary}, code {code}", status=answer.status, code=code)
         if code == _INCORRECT_INDEX and self._has_index_by_event:
             fate = Fate.REJECTED
         bad = found.get("invalid-event-number")

@@ -23,6 +23,7 @@ from pydantic import Field, field_validator
 
 from gateways.pipeline.batch import Batch
 from gateways.pipeline.identity import event_id
+from gateways.pipeline.refusal import refusal
 from gateways.pipeline.sink import Fate, Outcome, Sink, SinkUnusable
 from gateways.service.values import Bytes, Seconds
 from gateways.ship.sinks.base import ThreadSink
@@ -182,7 +183,9 @@ class SyslogSink(ThreadSink):
         if max(map(len, batch.events)) <= limit:
             return {}
         return {
-            index: f"a message of {len(event)} bytes, max_length is {self._settings.max_length}"
+            index: refusal(
+                f"a message of {len(event)} bytes, max_length is {self._settings.max_length}", "too_large"
+            )
             for index, event in enumerate(batch.events)
             if len(event) > limit
         }

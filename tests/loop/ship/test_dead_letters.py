@@ -60,6 +60,23 @@ async def test_one_that_cannot_be_stored_holds_up_no_other() -> None:
     assert [fate is Fate.CONFIRMED for fate in outcome.per_event or ()] == [True, True, False, True]
 
 
+async def test_the_body_of_a_letter_too_large_goes_to_a_topic_of_its_own(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    sink, raw = ScriptedSink(*[refusing(b"three")] * 20), ScriptedSink()
+    outcome = await SinkDeadLetters(sink, "app", raw=raw).store(dead(b"one", b"three"))
+    assert (outcome.fate, list(outcome.per_event or ())) == (Fate.CONFIRMED, [Fate.CONFIRMED] * 2)
+    assert [read_letter(event).body for event in sink.delivered] == [b"one"]
+    assert raw.delivered == [b"three"]
+    assert "search: reason of 1" in caplog.text
+
+
+async def test_a_raw_topic_that_fails_leaves_the_letter_where_it_is() -> None:
+    sink, raw = ScriptedSink(*[refusing(b"x")] * 9), ScriptedSink(Outcome(Fate.RETRY, "full"))
+    outcome = await SinkDeadLetters(sink, "app", raw=raw).store(dead(b"x"))
+    assert (outcome.fate, list(outcome.per_event or ())) == (Fate.REJECTED, [Fate.RETRY])
+
+
 async def test_a_store_that_fails_says_so_of_all() -> None:
     outcome = await SinkDeadLetters(ScriptedSink(Outcome(Fate.RETRY, "full")), "app").store(dead(b"a", b"b"))
     assert (outcome.fate, outcome.reason, list(outcome.per_event or ())) == (

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from gateways.pipeline.dead_letters import DeadLetter
 from gateways.pipeline.identity import event_key
+from gateways.pipeline.refusal import refusal
 from gateways.ship.dead_letters.envelope import BadLetter, read_letter, write_letter
 from harness.transforming import TIMESTAMP, one_message
 
@@ -41,10 +42,18 @@ def test_the_schema() -> None:
         "id": "0000000000000001",
         "timestamp_ns": TIMESTAMP,
         "attempts": 1,
+        "class": "rejected",
+        "status": None,
+        "code": None,
         "reason": "HTTP 400",
         "body": '{"a":1}',
         "event": '{"a":1,"b":2}',
     }
+
+
+def test_what_programs_sort_by() -> None:
+    fields = written(reason=refusal("HTTP 413", "too_large", status=413, code=7))
+    assert (fields["class"], fields["status"], fields["code"]) == ("too_large", 413, "7")
 
 
 def test_an_event_that_is_the_body_is_not_said_twice() -> None:
@@ -53,6 +62,7 @@ def test_an_event_that_is_the_body_is_not_said_twice() -> None:
 
 def test_reasons_are_one_short_line() -> None:
     assert written(reason="two\n lines " + "x" * 5000)["reason"] == ("two lines " + "x" * 5000)[:1024]
+    assert written(reason="x" + "ä" * 1000)["reason"] == "x" + "ä" * 511
 
 
 @given(st.binary() | st.text().map(str.encode))
