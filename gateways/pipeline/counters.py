@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from operator import attrgetter
 
-from gateways.pipeline.durations import Durations
+from gateways.pipeline.histogram import BYTES, EVENTS, LATENCY_SECONDS, Histogram
+from gateways.pipeline.sink import Fate, Outcome
 from nsqgw.message import Message
 
 Stream = tuple[str, str]
@@ -63,6 +64,10 @@ class SinkCounters:
     events_sent, bytes_sent   confirmed by the sink, framing included
     retries                   tries after a batch's first one
     seconds                   how long tries took that were answered
+    batch_events, batch_bytes  the batches that were tried
+    latency                   seconds from when nsqd took a message to the sink's word that it has it
+    failed                    events that a try did not bring to the sink, by their fate
+    retry_after               seconds that the sink asked to be left alone
     maybe_duplicates          events that were sent in tries without an answer, and are tried again
     dropped                   events that a best-effort sink did not get, by one of DROP_REASONS
     """
@@ -71,6 +76,24 @@ class SinkCounters:
     events_sent: int = 0
     bytes_sent: int = 0
     retries: int = 0
-    seconds: Durations = field(default_factory=Durations)
+    seconds: Histogram = field(default_factory=Histogram)
+    batch_events: Histogram = field(default_factory=lambda: Histogram(EVENTS))
+    batch_bytes: Histogram = field(default_factory=lambda: Histogram(BYTES))
+    latency: Histogram = field(default_factory=lambda: Histogram(LATENCY_SECONDS))
+    failed: Counter[str] = field(default_factory=Counter)
+    retry_after: float = 0.0
     maybe_duplicates: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
+
+    def note_try(self, outcome: Outcome, events: int, size: int, seconds: float) -> None:
+        """What came of one try of a batch."""
+        self.seconds.add(seconds)
+        self.batch_events.add(events)
+        self.batch_bytes.add(size)
+        self.batches[outcome.fate.value] += 1
+        self.retry_after += outcome.retry_after or 0.0
+        fates = outcome.per_event or [outcome.fate] * events
+        for fate in {*fates} - {Fate.CONFIRMED}:
+            self.failed[fate.value] += fates.count(fate)
+        if outcome.unsure:
+            self.maybe_duplicates += fates.count(Fate.RETRY)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -237,11 +238,7 @@ class Delivery:
             logger.exception("%s: unexpected error", self._sink.describe())
             outcome = Outcome(Fate.RETRY, f"unexpected {type(error).__name__}: {error}")
         outcome = _consistent(outcome, len(batch))
-        self.counters.seconds.add(self._clock() - started)
-        self.counters.batches[outcome.fate.value] += 1
-        if outcome.unsure:
-            fates = outcome.per_event or [outcome.fate] * len(batch)
-            self.counters.maybe_duplicates += fates.count(Fate.RETRY)
+        self.counters.note_try(outcome, len(batch), batch.size, self._clock() - started)
         outcome = self._doubted(batch, outcome, proven)
         self._note(batch, outcome, started, crowded)
         return outcome
@@ -283,7 +280,10 @@ class Delivery:
         what = "somebody has to mend this, holding everything and trying again" if blocked else "trying again"
         logger.warning(
             "%s: %s; %s in %.1fs", self._sink.describe(), outcome.reason, what, self.circuit.delay(now),
-            extra={"events": len(batch), "bytes": batch.size},
+            extra={
+                "events": len(batch), "bytes": batch.size, "outcome": outcome.fate.value,
+                "next_try": round(self.circuit.delay(now), 3),
+            },
         )  # fmt: skip
         self._on_change()
 
@@ -328,6 +328,7 @@ class Delivery:
     def _confirm(self, batch: Batch) -> None:
         self.counters.events_sent += len(batch)
         self.counters.bytes_sent += batch.size
+        self.counters.latency.add_ages(batch.messages, time.time_ns())
         self._let_go(len(batch), batch.size)
         self._ends.confirmed(batch)
 

@@ -13,6 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 
 from gateways.pipeline.branch import Branch
 from gateways.pipeline.counters import DROP_REASONS, REQUEUE_REASONS, Counters, SinkCounters, Stream
+from gateways.pipeline.histogram import Histogram
 from gateways.pipeline.sink import Fate, Skipping
 from gateways.ship.status import Running
 
@@ -40,9 +41,29 @@ _BY_SINK: tuple[tuple[str, str, Callable[[SinkCounters], float]], ...] = (
         lambda counters: counters.retries,
     ),
     (
+        "retry_after_seconds",
+        "Seconds for which the sink asked to be left alone (Retry-After); when it grows, a quota is used up.",
+        lambda counters: counters.retry_after,
+    ),
+    (
         "maybe_duplicates",
         "Events sent again after a try without an answer: the sink may have them twice.",
         lambda counters: counters.maybe_duplicates,
+    ),
+)
+
+_HISTOGRAMS: tuple[tuple[str, str, Callable[[SinkCounters], Histogram]], ...] = (
+    ("send_seconds", "Seconds one try took.", lambda counters: counters.seconds),
+    ("batch_events", "Events of the batches that were tried.", lambda counters: counters.batch_events),
+    (
+        "batch_bytes",
+        "Bytes of the batches that were tried; small ones cost a round trip each: raise batch.max_age.",
+        lambda counters: counters.batch_bytes,
+    ),
+    (
+        "end_to_end_seconds",
+        "Seconds from when nsqd took a message to the sink's confirmation.",
+        lambda counters: counters.latency,
     ),
 )
 
@@ -154,10 +175,16 @@ def _by_pipeline(running: Sequence[Running]) -> Iterable[Metric]:
         "Connections to nsqds; 0 means that nothing comes in: see /ready.",
         labels=_STREAM,
     )
+    rdy = GaugeMetricFamily(
+        "nsqgw_ship_rdy",
+        "Messages that nsqds may send unasked; 0 while the sinks take nothing.",
+        labels=_STREAM,
+    )
     for each in running:
         for stream, count in each.connections.items():
             connected.add_metric([each.name, *stream], count)
-    yield connected
+            rdy.add_metric([each.name, *stream], each.rdy.get(stream, 0))
+    yield from (connected, rdy)
 
 
 def _by_sink(sinks: Sequence[tuple[str, Branch]]) -> Iterable[Metric]:
@@ -174,7 +201,15 @@ def _by_sink(sinks: Sequence[tuple[str, Branch]]) -> Iterable[Metric]:
         "Events a sink leaves out on purpose, such as empty ones for nginx.",
         labels=(*_SINK, "reason"),
     )
-    seconds = HistogramMetricFamily("nsqgw_ship_send_seconds", "Seconds one try took.", labels=_SINK)
+    failed = CounterMetricFamily(
+        "nsqgw_ship_events_failed",
+        "Events that a try did not bring to the sink, by what becomes of them; each try counts.",
+        labels=(*_SINK, "outcome"),
+    )
+    histograms = [
+        (HistogramMetricFamily(f"nsqgw_ship_{name}", text, labels=_SINK), of)
+        for name, text, of in _HISTOGRAMS
+    ]
     for pipeline, sink in sinks:
         counters, labels = sink.counters, [pipeline, sink.name]
         for fate in Fate:
@@ -184,11 +219,15 @@ def _by_sink(sinks: Sequence[tuple[str, Branch]]) -> Iterable[Metric]:
         if isinstance(sink.sink, Skipping):
             for reason, number in sink.sink.skipped.items():
                 skipped.add_metric([*labels, reason], number)
-        seconds.add_metric(labels, counters.seconds.up_to_bounds(), counters.seconds.total)
+        for fate in set(Fate) - {Fate.CONFIRMED}:
+            failed.add_metric([*labels, fate.value], counters.failed[fate.value])
+        for histogram, of in histograms:
+            histogram.add_metric(labels, of(counters).up_to_bounds(), of(counters).total)
     yield batches
     yield dropped
     yield skipped
-    yield seconds
+    yield failed
+    yield from (histogram for histogram, _ in histograms)
     for name, text, count in _BY_SINK:
         family = CounterMetricFamily(f"nsqgw_ship_{name}", text, labels=_SINK)
         for pipeline, sink in sinks:

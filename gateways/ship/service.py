@@ -115,7 +115,11 @@ class ShipService:
         )
         for consumer in self._consumers:
             connections.update((each.topic, consumer.channel) for each in consumer.stats.connections)
-        return Running(self._settings.name, self.pipeline, connections, self.ready())
+        rdy: Counter[Stream] = Counter()
+        for consumer in self._consumers:
+            for each in consumer.stats.connections:
+                rdy[each.topic, consumer.channel] += each.rdy
+        return Running(self._settings.name, self.pipeline, connections, rdy, self.ready())
 
     def settings(self) -> dict[str, object]:
         """What it was started with."""

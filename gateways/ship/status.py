@@ -14,12 +14,14 @@ class Running(NamedTuple):
     """One pipeline that runs.
 
     connections  nsqds by topic and channel
+    rdy          messages that they may send unasked, by topic and channel
     trouble      why it does not do its work, None when it does
     """
 
     name: str
     pipeline: Pipeline
     connections: Mapping[Stream, int]
+    rdy: Mapping[Stream, int]
     trouble: str | None
 
     @property

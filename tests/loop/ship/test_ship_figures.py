@@ -54,3 +54,25 @@ async def test_counters_are_there_before_the_first_message(tmp_path: Path) -> No
         'batches_total{outcome="blocked",pipeline="ship",sink="file"}',
     ):
         assert f"nsqgw_ship_{sample} 0.0" in lines
+
+
+async def test_batches_and_how_long_messages_took(tmp_path: Path) -> None:
+    async with ScriptedNsqd() as fake:
+        service = ship(fake, tmp_path, batch_max_messages=2)
+        await service.start()
+        session = await fake.subscribed()
+        session.deliver(1, 2)
+        assert service.pipeline is not None
+        counters, stream = service.pipeline.counters, ("events", "archive")
+        await eventually_async(lambda: counters.finished[stream] == 2)
+        lines = generate_latest(service_registry(service)).decode().splitlines()
+        await service.stop()
+    sink = 'pipeline="ship",sink="file"}'
+    for sample in (
+        f"batch_events_sum{{{sink} 2.0",
+        f"batch_bytes_count{{{sink} 1.0",
+        f"end_to_end_seconds_count{{{sink} 2.0",
+    ):
+        assert f"nsqgw_ship_{sample}" in lines
+    assert f'nsqgw_ship_events_failed_total{{outcome="retry",{sink} 0.0' in lines
+    assert 'nsqgw_ship_rdy{channel="archive",pipeline="ship",topic="events"} 2500.0' in lines
