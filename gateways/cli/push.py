@@ -9,6 +9,7 @@ import click
 from gateways.cli.options import DURATION, OPTIONAL_ADDRESS
 from gateways.cli.push_history import HISTORY, LIMITS
 from gateways.cli.push_listen import LISTEN
+from gateways.cli.push_security import SECURITY
 from gateways.cli.push_streams import STREAMS
 from gateways.cli.service_options import log_options
 from gateways.cli.subcommands import WithSubcommands
@@ -18,7 +19,7 @@ from nsqgw.errors import ConfigError
 from nsqgw.service import logs
 from nsqgw.service.lifecycle import run
 
-GROUPS = (STREAMS, LISTEN, LIMITS, HISTORY)
+GROUPS = (STREAMS, LISTEN, SECURITY, LIMITS, HISTORY)
 """What they take are arguments of PushConfig."""
 
 
@@ -33,6 +34,7 @@ class PushCommand(WithSubcommands):
 @click.command("push", cls=PushCommand, context_settings={"help_option_names": ["-h", "--help"]})
 @STREAMS
 @LISTEN
+@SECURITY
 @LIMITS
 @HISTORY
 @click.option(

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
 from gateways.access import NsqAccess
+from gateways.push.access.security import Security
 from gateways.push.history import HistoryLimits
 from gateways.push.limits import Limits
 from gateways.push.policy import Policy
@@ -30,7 +31,7 @@ class PushConfig:
     """Wrong values raise ConfigError.
 
     topics             what browsers may ask for, each under /stream/<topic>
-    listen             host:port for browsers
+    listen             host:port for browsers; empty when an application hands them over (see `embed`)
     nsqd_tcp_addresses, lookupd_http_addresses  where the messages come from, one of them at least
     access             TLS and secrets towards them
     channel            None for an ephemeral one of this process, so that every gateway gets every message
@@ -43,6 +44,7 @@ class PushConfig:
     history            what is kept of each topic for browsers that come back
     publish_topics     where browsers may publish; of the topics
     presence_topics    whose browsers may know of each other; of the topics
+    security           who may come: tokens, signatures, proxies, limits by address, TLS
     window             messages are gathered for so many seconds into one write a browser; at most MAX_WINDOW
     """
 
@@ -63,6 +65,7 @@ class PushConfig:
     window: float = 0.0
     publish_topics: tuple[str, ...] = ()
     presence_topics: tuple[str, ...] = ()
+    security: Security = field(default_factory=Security)
 
     def __post_init__(self) -> None:
         if not self.topics:
@@ -82,13 +85,16 @@ class PushConfig:
             lookup_address(address)
         for name in self.allow_hosts:
             check_host_name(name)
-        parse_address(self.listen)
+        if self.listen:
+            parse_address(self.listen)
+        self.security.check_exposure(self.listen, self.allow_origins)
 
     def shown(self) -> dict[str, object]:
         """All settings, for people to read, without the passwords in URLs."""
         lookupds = tuple(str(lookup_address(address)) for address in self.lookupd_http_addresses)
         policies = {topic: str(policy) for topic, policy in self.policies.items()}
         shown = {"policies": policies, "lookupd_http_addresses": lookupds, "access": self.access.shown()}
+        shown["security"] = self.security.shown()
         return {**asdict(self), **shown}
 
 

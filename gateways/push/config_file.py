@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gateways.push.access.security import Security
 from gateways.push.config import PushConfig
 from gateways.push.history import HistoryLimits
 from gateways.push.limits import Limits
@@ -24,7 +25,7 @@ from gateways.service.config_file import Tables, load
 from gateways.service.problems import Problem
 from nsqgw.errors import ConfigError
 
-SECTIONS: dict[str, type[Any]] = {"limits": Limits, "history": HistoryLimits}
+SECTIONS: dict[str, type[Any]] = {"limits": Limits, "history": HistoryLimits, "security": Security}
 """Tables that are dataclasses, with the fields as keys."""
 
 TABLES = ("nsq", "listen", "service", "topic", *SECTIONS)

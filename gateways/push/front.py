@@ -11,13 +11,16 @@ import asyncio
 import contextlib
 import logging
 import math
+import socket
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, cast
 
 from gateways.push.access.grant import Visitor
+from gateways.push.access.tls import ServerTls
 from gateways.push.context import Context
+from gateways.push.entrance import Entrance
 from gateways.push.http import END_OF_HEAD, BadRequest, Request, Response, error_response, parse_request
 from gateways.push.session import Session, tune
 from nsqgw.deadline import within
@@ -39,38 +42,57 @@ class HeadReader(asyncio.Protocol):
         "_context",
         "_deadline",
         "_errand",
+        "_expected",
         "_head",
         "_method",
+        "_received",
         "_router",
         "_transport",
         "_visitor",
     )
 
-    def __init__(self, context: Context, router: Router) -> None:
+    def __init__(
+        self,
+        context: Context,
+        router: Router,
+        received: bytes = b"",
+        *,
+        visitor: Visitor | None = None,
+        address: str = "",
+    ) -> None:
+        self._received = received
         self._context = context
         self._router = router
         self._head = bytearray()
         self._answered = False
         self._method = "GET"
-        self._visitor = Visitor()
+        self._expected = visitor is not None
+        """Whether it came by an entrance, where it was counted and its address was found out."""
+        self._visitor = visitor or Visitor()
+        self._address = address
         self._errand: asyncio.Task[None] | None = None
         self._deadline = context.clock() + context.limits.handshake_timeout
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's do not inherit from it
+        if self._expected:
+            self._context.admit(self)
+            return
         tune(self._transport)
         full = len(self._context.connections) >= self._context.limits.max_connections
         self._context.admit(self)
         self._context.accepted += 1
         peer = self._transport.get_extra_info("peername")
         self._address = peer[0] if isinstance(peer, tuple) else ""
-        self._visitor.secure = self._transport.get_extra_info("ssl_object") is not None
         try:
             if full:
                 raise BadRequest(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections", {"Retry-After": "5"})
             self._context.gate.arrive(self._visitor, self._address, self._context.clock())
         except BadRequest as error:
             self._refuse(error)
+        received, self._received = self._received, b""
+        if received:
+            self.data_received(received)
 
     def data_received(self, data: bytes) -> None:
         if self._answered:
@@ -181,25 +203,44 @@ class HeadReader(asyncio.Protocol):
 class Front:
     """The listeners: `start` to serve, `stop_listening` and `close` to end."""
 
-    def __init__(self, context: Context, router: Router) -> None:
+    def __init__(self, context: Context, router: Router, tls: ServerTls | None = None) -> None:
         self._context = context
         self._router = router
+        self._tls = tls
         self._servers: list[asyncio.Server] = []
         self._wheel: asyncio.Task[None] | None = None
         self.address = ""
         """The `host:port` listened on, once started; with the port that stands for 0."""
 
     async def start(self, address: str) -> None:
-        """Listen on `host:port`; ListenFailed when the port is taken or the address is not this machine's."""
-        sockets = listen(address, flag="--listen")
-        self.address = bound_address(sockets)
+        """Listen on `host:port`; ListenFailed when the port is taken or the address is not this machine's.
+
+        With an empty address serve only what is adopted.
+        """
+        sockets = listen(address, flag="--listen") if address else []
+        self.address = bound_address(sockets) if sockets else ""
         loop = asyncio.get_running_loop()
         for sock in sockets:
-            server = await loop.create_server(
-                lambda: HeadReader(self._context, self._router), sock=sock, backlog=BACKLOG
-            )
+            server = await loop.create_server(self._new_protocol, sock=sock, backlog=BACKLOG)
             self._servers.append(server)
         self._wheel = asyncio.create_task(self._context.turn_wheel())
+
+    async def adopt(self, sock: socket.socket, received: bytes) -> None:
+        """Serve a connection that another server accepted and read `received` from, the head at least."""
+        await asyncio.get_running_loop().connect_accepted_socket(
+            lambda: HeadReader(self._context, self._router, received), sock
+        )
+
+    def _new_protocol(self) -> asyncio.Protocol:
+        if self._tls is None and not self._context.gate.proxy_protocol:
+            return HeadReader(self._context, self._router)
+        return Entrance(
+            self._context,
+            lambda visitor, address: HeadReader(
+                self._context, self._router, visitor=visitor, address=address
+            ),
+            self._tls,
+        )
 
     def stop_listening(self) -> None:
         """Take no new connections."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from gateways.push.access.assembly import Assembly
 from gateways.push.config import PushConfig, process_channel
 from gateways.push.context import Context
 from gateways.push.feed import Feed
@@ -42,13 +44,17 @@ class PushGateway:
         self._config = config
         self._channel = config.channel or process_channel()
         self._origins = OriginPolicy(config.allow_origins)
-        self._hosts = AllowedHosts(config.listen, (*config.allow_hosts, *self._origins.hosts))
+        self._hosts = AllowedHosts(
+            config.listen or "localhost:0", (*config.allow_hosts, *self._origins.hosts)
+        )
         self._pages = {**static_pages("gateways.push"), **client_module(), **(pages or {})}
         self._reach = Reach(config.nsqd_tcp_addresses, config.lookupd_http_addresses)
         self._feeds: tuple[Feed, ...] = ()
+        self._assembly = Assembly(config.security, config.listen)
         self._front: Front | None = None
         self._context: Context | None = None
         self._producer: Producer | None = None
+        self._stopping = False
 
     async def start(self) -> None:
         """Listen, then connect to nsqd; ListenFailed or NotConnected when that cannot be done."""
@@ -57,6 +63,7 @@ class PushGateway:
         self._producer = self._new_producer() if self._config.publish_topics else None
         self._context = Context(
             hub=hub,
+            gate=self._assembly.gate,
             limits=self._config.limits,
             clock=clock,
             policies=self._config.policies,
@@ -65,7 +72,8 @@ class PushGateway:
             publish_topics=frozenset(self._config.publish_topics),
         )
         routes = Routes(self._context, self._hosts, self._origins, self._pages, self.connected)
-        self._front = Front(self._context, routes)
+        self._front = Front(self._context, routes, self._assembly.tls)
+        await self._assembly.start(self._context.errands)
         await self._front.start(self._config.listen)
         self._feeds = tuple(
             Feed(self._consumer(topic), hub, self._config.window, self._context.policy_of(topic).rate)
@@ -76,13 +84,15 @@ class PushGateway:
         if self._producer is not None:
             await self._producer.start()
         await self._reach.wait([feed.consumer for feed in self._feeds], self._config.connect_timeout)
-        logger.info("streaming %s on http://%s", ", ".join(hub.topics), self.address)
+        where = f"http://{self.address}" if self.address else "what is handed over"
+        logger.info("streaming %s on %s", ", ".join(hub.topics), where)
 
     async def stop(self) -> None:
         """Leave NSQ first, so that browsers get everything that was received; then send them off.
 
         They are told to come back whatever becomes of the feeds.
         """
+        self._stopping = True
         clock = asyncio.get_running_loop().time
         ends = clock() + self._config.drain_timeout * _BROWSERS_PART
         try:
@@ -90,6 +100,7 @@ class PushGateway:
         finally:
             if self._front is not None:
                 await self._front.close(ends - clock())
+            self._assembly.close()
             if self._producer is not None:
                 await self._producer.stop(self._config.drain_timeout * (1 - _BROWSERS_PART))
 
@@ -103,7 +114,7 @@ class PushGateway:
         return self._front is not None and not self._stopping
 
     async def adopt(self, sock: socket.socket, received: bytes) -> None:
-        """Serve a connection that another server accepted; `received` is what it has read, the head at least."""
+        """Serve a connection that another server accepted and read `received` from, the head at least."""
         assert self._front is not None, "not started"
         await self._front.adopt(sock, received)
 

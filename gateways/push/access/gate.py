@@ -74,6 +74,7 @@ class Gate:
     query_tokens   `?token=` is a place for tokens
     grace          seconds a connection lives on after its token expired
     first_command  seconds until the token has to come in the first frame
+    proxy_protocol trusted proxies begin their connections with a PROXY header
     demand_origin  a WebSocket without Origin, which is no browser's, needs a token
     """
 
@@ -86,6 +87,7 @@ class Gate:
         anonymous: bool = False,
         query_tokens: bool = False,
         demand_origin: bool = False,
+        proxy_protocol: bool = False,
         grace: float = 25.0,
         first_command: float = 10.0,
         limits: ArrivalLimits | None = None,
@@ -102,6 +104,7 @@ class Gate:
         self._anonymous = anonymous
         self._query_tokens = query_tokens
         self._demand_origin = demand_origin
+        self.proxy_protocol = proxy_protocol
         self._wall = wall
 
     @property
@@ -112,6 +115,10 @@ class Gate:
         return "optional" if self._anonymous else "required"
 
     # who comes, and how many
+
+    def speaks_proxy_protocol(self, address: str) -> bool:
+        """Whether connections from `address` begin with a PROXY header."""
+        return self.proxy_protocol and self.proxies.trust(address)
 
     def arrive(self, visitor: Visitor, address: str, now: float) -> None:
         """Count a connection from the IP `address`; BadRequest 429 where that has too many.
