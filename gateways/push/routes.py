@@ -64,7 +64,7 @@ def static_pages(package: str) -> dict[str, Response]:
 
 
 def client_module() -> dict[str, Response]:
-    """nsqgw.js, by path: anybody's page may import it, for there is nothing in it that others may not know."""
+    """nsqgw.js, by path; the pages of anybody may import it, for there is nothing secret in it."""
     module = files("gateways.push").joinpath("client", "nsqgw.js").read_bytes()
     headers = {**_PAGE_HEADERS, "Access-Control-Allow-Origin": "*"}
     return {"/nsqgw.js": Response(HTTPStatus.OK, module, _CONTENT_TYPES[".js"], headers)}

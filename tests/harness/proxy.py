@@ -173,7 +173,14 @@ class Proxy:
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         host, port = self.target.rsplit(":", 1)
-        link = Link((reader, writer), await asyncio.open_connection(host, int(port), limit=CHUNK))
+        await self._relay((reader, writer), await asyncio.open_connection(host, int(port), limit=CHUNK))
+
+    async def _relay(
+        self,
+        near: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+        far: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+    ) -> None:
+        link = Link(near, far)
         self.links.append(link)
         self.on_link(link)
         try:

@@ -1,4 +1,4 @@
-"""nsqgw.js as a published module: its own tests under Node, its types, its size and what a package of it holds."""
+"""nsqgw.js as a published module: its own tests under Node, its types, its size, and what a package holds."""
 
 from __future__ import annotations
 
