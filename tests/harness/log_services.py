@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import ssl
 import zlib
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
@@ -18,6 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 import cramjam
 from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPServerRequest
+from tornado.iostream import IOStream
 from tornado.web import Application, RequestHandler
 
 from nsqgw.service.listen import bound_address, listen
@@ -27,11 +29,16 @@ MB = 1_000_000
 
 @dataclass
 class Reply:
-    """`document` goes as JSON, text as it is."""
+    """`document` goes as JSON, text as it is; `raw` goes in place of an answer, and then nothing more.
+
+    The connection ends with it, unless it `holds`.
+    """
 
     status: int = 200
     document: Any = None
     headers: dict[str, str] = field(default_factory=dict)
+    raw: bytes | None = None
+    holds: bool = False
 
 
 class LogService:
@@ -39,16 +46,22 @@ class LogService:
 
     listen_on = "127.0.0.1:0"
 
+    tls: ssl.SSLContext | None = None
+
     def __init__(self) -> None:
         self.requests: list[HTTPServerRequest] = []
         self.events: list[bytes] = []
         self.script: list[Reply] = []
+        self._held: list[IOStream] = []
         service = self
 
         class Take(RequestHandler):
-            def prepare(self) -> None:
+            async def prepare(self) -> None:
                 service.requests.append(self.request)
                 reply = service.script.pop(0) if service.script else service.take(self.request)
+                if reply.raw is not None:
+                    await service.say(self.detach(), reply)
+                    return
                 self.set_status(reply.status)
                 for name, value in reply.headers.items():
                     self.set_header(name, value)
@@ -59,12 +72,24 @@ class LogService:
                         self.set_header("Content-Type", "application/json")
                 self.finish()
 
-        self._server = HTTPServer(Application([("/.*", Take)], log_function=lambda handler: None))
+        self._server = HTTPServer(
+            Application([("/.*", Take)], log_function=lambda handler: None), ssl_options=self.tls
+        )
         sockets = listen(self.listen_on)
         self._server.add_sockets(sockets)
-        self.url = f"http://{bound_address(sockets)}"
+        self.url = f"{'https' if self.tls else 'http'}://{bound_address(sockets)}"
+
+    async def say(self, stream: IOStream, reply: Reply) -> None:
+        """What is no answer."""
+        self._held.append(stream)
+        if reply.raw:
+            await stream.write(reply.raw)
+        if not reply.holds:
+            stream.close()
 
     async def close(self) -> None:
+        for stream in self._held:
+            stream.close()
         self._server.stop()
         await self._server.close_all_connections()
 

@@ -74,9 +74,12 @@ class FakeSource:
         self.stopped_within: float | None = None
         self._chunks: asyncio.Queue[list[Message] | None] = asyncio.Queue()
 
-    def deliver(self, *bodies: bytes, attempts: int = 1) -> None:
-        """These arrive together."""
-        self._chunks.put_nowait(make_messages(bodies, self.origin, attempts))
+    def deliver(self, *bodies: bytes, attempts: int = 1, timestamp: int = 0) -> None:
+        """These arrive together, published at `timestamp` (ns)."""
+        messages = make_messages(bodies, self.origin, attempts)
+        for message in messages:
+            message.timestamp = timestamp
+        self._chunks.put_nowait(messages)
 
     async def batches(
         self, *, max_messages: int, max_bytes: int, max_wait: float

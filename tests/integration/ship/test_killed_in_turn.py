@@ -75,17 +75,16 @@ class Flow:
         figures = ("depth", "in_flight_count", "deferred_count")
         return int(topic["depth"] + sum(channels[0].get(name, 0) for name in figures))
 
-    def some_more(self, before: int) -> int:
-        """How many are finished, once more than `before` are; there are more to come."""
-        finished = eventually(lambda: self._finished_above(before), TIMEOUT, "events come through")
-        assert finished < COUNT
-        if COUNT >= 10_000:
-            assert finished < self.published, "they flow while something is killed"
-        return finished
+    def finished(self) -> int:
+        """Events that came through."""
+        return self.published - self.left()
 
-    def _finished_above(self, before: int) -> int:
-        finished = self.published - self.left()
-        return finished if finished > before else 0
+    def exceeds(self, before: int) -> None:
+        """Until more than `before` came through; there are more to come then."""
+        eventually(lambda: self.finished() > before, TIMEOUT, "events come through")
+        assert self.published < COUNT
+        if COUNT >= 10_000:
+            assert self.left() > 0, "they flow while something is killed"
 
 
 @pytest.mark.real
@@ -117,18 +116,20 @@ def _kill_in_turn(target: Target, nsqd: RealNsqd, start: Callable[[], Nsqgw]) ->
     flow = Flow(nsqd)
     flow.publish()
     with start() as gateway:
-        finished = flow.some_more(0)
+        flow.exceeds(0)
         target.kill()
-        flow.publish()
         if target.notices:
             gateway.wait_for(target.notices)
+        before = flow.finished()
+        flow.publish()
         target.start()
-        finished = flow.some_more(finished)
+        flow.exceeds(before)
         gateway.send(signal.SIGKILL)
         gateway.wait()
+    before = flow.finished()
     flow.publish()
     with start() as gateway:
-        flow.some_more(finished)
+        flow.exceeds(before)
         nsqd.terminate()  # killed, the original loses what is in flight
         nsqd.start()
         flow.publish()
