@@ -13,9 +13,13 @@ import pytest
 from pydantic import TypeAdapter
 
 from gateways.cli import nsq_to_file, nsq_to_http
+from gateways.pipeline.sink import Fate
 from gateways.ship.config_file import OF_ANY_SINK
 from gateways.ship.destination import SinkSettings
 from gateways.ship.named_sink import NamedSink
+from gateways.ship.sinks.http import HttpSettings
+from gateways.ship.sinks.http_answers import Answer
+from harness.pipeline import make_batch
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -37,6 +41,33 @@ def test_examples_are_sinks(text: str, tmp_path: Path) -> None:
     assert NamedSink(to=sink, **common).shown()
     assert "hush" not in str(sink.shown())
     assert sink.make(1).describe()
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "fate"),
+    [
+        ("newrelic", 202, Fate.CONFIRMED),
+        ("newrelic", 403, Fate.BLOCKED),
+        ("newrelic", 413, Fate.TOO_LARGE),
+        ("sumo", 408, Fate.CONFIRMED),
+        ("sumo", 401, Fate.BLOCKED),
+        ("sumo", 429, Fate.RETRY),
+        ("logzio", 400, Fate.REJECTED),
+        ("logzio", 401, Fate.BLOCKED),
+        ("betterstack", 202, Fate.CONFIRMED),
+        ("betterstack", 402, Fate.BLOCKED),
+        ("betterstack", 406, Fate.REJECTED),
+    ],
+)
+def test_services_without_a_sink_of_their_own_are_understood(
+    name: str, status: int, fate: Fate, tmp_path: Path
+) -> None:
+    (text,) = [text for text in EXAMPLES if f"[sink.{name}]" in text]
+    secret = tmp_path / "secret"
+    secret.write_text("hush")
+    settings = tomllib.loads(re.sub(r"/run/secrets/\w+", str(secret), text))["sink"][name]
+    sink = HttpSettings.model_validate(settings).make(1)
+    assert sink.judge(make_batch([b"x"]), Answer(status, {}, b"")).fate is fate
 
 
 def test_every_kind_has_an_example() -> None:

@@ -6,41 +6,30 @@ A 2xx answer confirms the whole request; `ok_field` asks for a word in its body,
 from __future__ import annotations
 
 import hashlib
-import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 from urllib.parse import quote_plus
 
-import msgpack
-import orjson
 from pydantic import Field, model_validator
 
 from gateways.pipeline.batch import Batch
 from gateways.pipeline.identity import event_id
+from gateways.pipeline.refusal import refusal
 from gateways.pipeline.sink import Fate, Outcome
 from gateways.service.values import Bytes
 from gateways.ship.fields import FieldPath
-from gateways.ship.sinks.documents import body_text
+from gateways.ship.sinks.framings import CONTENT_TYPES, Element, Framing, encoder, joined
 from gateways.ship.sinks.http_answers import Answer
 from gateways.ship.sinks.http_base import HttpRequest, HttpSinkBase
 from gateways.ship.sinks.http_settings import HttpSinkSettings
-from gateways.ship.sinks.ndjson import ndjson_line
+from gateways.ship.sinks.outcomes import Failure, outcome_of
 from gateways.ship.sinks.parts import addressed
 from gateways.ship.sinks.rendering import rendered_or
 from gateways.ship.sinks.settings import Masked, MaskedTemplate
 from gateways.ship.template import Template, in_url
 from nsqgw.message import Message
 
-Framing = Literal["ndjson", "json_array", "lines", "length_prefixed", "msgpack_array", "one"]
-
-_CONTENT_TYPES: dict[str, str] = {
-    "ndjson": "application/x-ndjson",
-    "json_array": "application/json",
-    "lines": "text/plain",
-    "length_prefixed": "application/octet-stream",
-    "msgpack_array": "application/msgpack",
-    "one": "application/octet-stream",
-}
+_RESULTS_BYTES = 1024 * 1024
 
 
 class HttpSettings(HttpSinkSettings):
@@ -52,6 +41,14 @@ class HttpSettings(HttpSinkSettings):
     )
     framing: Framing = Field(
         default="ndjson", description="how the events of a batch become a body; one: a request for each"
+    )
+    prefix: str = Field(default="", description="with framing template: what a body begins with")
+    separator: str = Field(default=",", description="with framing template: what stands between two events")
+    suffix: str = Field(default="", description="with framing template: what a body ends with")
+    element: Element = Field(
+        default="json",
+        description='with framing template: text as a JSON string, any event as an object ({"message": ...}),'
+        " or bodies as they are",
     )
     path: MaskedTemplate = Field(
         default="", description="template of a path below the URL; values are escaped for their place"
@@ -68,6 +65,15 @@ class HttpSettings(HttpSinkSettings):
         default="", description="field of a JSON answer that must have the value of ok_value"
     )
     ok_value: str | int | bool = Field(default="ok", description="see ok_field")
+    results_field: str = Field(
+        default="",
+        description="field of a JSON answer with a list that has a result for each event, in order",
+    )
+    result_field: str = Field(
+        default="status",
+        description="field of a result: an HTTP status, or a word that confirms as result_ok",
+    )
+    result_ok: str | int | bool = Field(default="ok", description="see result_field; any other word refuses")
     requests_at_once: int = Field(default=8, ge=1, le=1000, description="of one batch, where it is several")
     max_events: int = Field(default=0, ge=0, description="of one request; 0 for no limit")
     max_bytes: Bytes = Field(default=0, ge=0, description="of one request, uncompressed; 0 for no limit")
@@ -77,6 +83,8 @@ class HttpSettings(HttpSinkSettings):
     def _check(self) -> HttpSettings:
         if self.message_headers and self.framing != "one":
             raise ValueError("message_headers goes with framing = one: a batch has many messages")
+        if (self.prefix or self.suffix) and self.framing != "template":
+            raise ValueError("prefix and suffix go with framing = template")
         if self.path and not self.path.startswith(("/", "?")):
             raise ValueError(f"path {self.path!r} must begin with / or ?")
         return self
@@ -98,8 +106,15 @@ class HttpSink(HttpSinkBase):
         self._settings = settings
         self._path = Template(settings.path, escape=in_url)
         self._ok_field = FieldPath(settings.ok_field) if settings.ok_field else None
-        self._content_type = settings.content_type or _CONTENT_TYPES[settings.framing]
-        self.encode_body = _ENCODERS[settings.framing]
+        self._results = FieldPath(settings.results_field) if settings.results_field else None
+        self._result = FieldPath(settings.result_field)
+        if self._results is not None:
+            self.keep_bytes = _RESULTS_BYTES
+        self._content_type = settings.content_type or CONTENT_TYPES[settings.framing]
+        self._encode_body = encoder(settings.framing, settings.element)
+        self._around = tuple(each.encode() for each in (settings.prefix, settings.separator, settings.suffix))
+        if settings.framing == "template":
+            self.event_overhead = len(self._around[1])
         self.has_places = not self._path.is_constant
         self.one_by_one = settings.framing == "one" or settings.method == "GET"
         self.max_events = settings.max_events
@@ -108,7 +123,7 @@ class HttpSink(HttpSinkBase):
 
     def encode(self, message: Message) -> bytes:
         """As the framing has it; wherever that is right, the body itself."""
-        event = self.encode_body(message.body)
+        event = self._encode_body(message.body)
         if not self.has_places:
             return event
         return addressed(event, rendered_or(self._path, message, self._settings.fallback_path))
@@ -125,7 +140,7 @@ class HttpSink(HttpSinkBase):
             headers["Idempotency-Key"] = hashlib.sha256(keys.encode()).hexdigest()
         if settings.message_headers:
             headers |= message_headers(batch.messages[0])
-        return HttpRequest(_joined(settings.framing, batch.events), headers, settings.method, path)
+        return HttpRequest(self._body(batch.events), headers, settings.method, path)
 
     def judge(self, batch: Batch, answer: Answer) -> Outcome:
         """By status; then by the word asked for. A GET is confirmed by 200 alone, as with nsq_to_http."""
@@ -138,55 +153,32 @@ class HttpSink(HttpSinkBase):
             return Outcome(
                 Fate.RETRY, f"{answer.summary}, but its {self._ok_field.text} is not as it must be"
             )
-        return outcome
+        return outcome if self._results is None else self._by_results(self._results, batch, answer)
 
+    def _body(self, events: Sequence[bytes]) -> bytes:
+        if self._settings.framing != "template":
+            return joined(self._settings.framing, events)
+        prefix, separator, suffix = self._around
+        return prefix + separator.join(events) + suffix
 
-def _json_value(body: bytes) -> bytes:
-    """A body that is JSON as it is; any other as a string."""
-    try:
-        orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return orjson.dumps(body_text(body))
-    return body
+    def _by_results(self, path: FieldPath, batch: Batch, answer: Answer) -> Outcome:
+        """Each event has the fate that its own result tells."""
+        results = path.get(answer.document())
+        if not isinstance(results, list) or len(results) != len(batch):
+            return Outcome(Fate.RETRY, f"{answer.summary} without a result for each event in {path.text}")
+        fates = [self._fate_of(result) for result in results]
+        return outcome_of(
+            len(batch), {index: each for index, each in enumerate(fates) if each[0] is not Fate.CONFIRMED}
+        )
 
-
-def _msgpack_value(body: bytes) -> bytes:
-    """What JSON says in MessagePack; other text as a string, other bytes as binary."""
-    value: Any
-    try:
-        value = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        try:
-            value = body.decode()
-        except UnicodeDecodeError:
-            value = body
-    packed: bytes = msgpack.packb(value)
-    return packed
-
-
-def _as_is(body: bytes) -> bytes:
-    return body
-
-
-_ENCODERS: dict[str, Callable[[bytes], bytes]] = {
-    "ndjson": ndjson_line,
-    "json_array": _json_value,
-    "lines": _as_is,
-    "length_prefixed": lambda body: struct.pack(">I", len(body)) + body,
-    "msgpack_array": _msgpack_value,
-    "one": _as_is,
-}
-
-
-def _joined(framing: Framing, events: Sequence[bytes]) -> bytes:
-    if framing == "json_array":
-        return b"[" + b",".join(events) + b"]"
-    if framing == "msgpack_array":
-        head: bytes = msgpack.Packer().pack_array_header(len(events))
-        return head + b"".join(events)
-    if framing == "length_prefixed":
-        return b"".join(events)
-    return events[0] if framing == "one" else b"\n".join(events) + b"\n"
+    def _fate_of(self, result: Any) -> Failure:
+        """What a result may say beside its status may repeat the event, so it is not told."""
+        said = self._result.get(result) if isinstance(result, dict) else None
+        if said == self._settings.result_ok:
+            return Fate.CONFIRMED, ""
+        if isinstance(said, int) and not isinstance(said, bool):
+            return self._rules.fate(said), refusal(f"result {self._result.text} {said}", status=said)
+        return Fate.REJECTED, refusal(f"result without {self._result.text} as it must be")
 
 
 def message_headers(message: Message) -> dict[str, str]:

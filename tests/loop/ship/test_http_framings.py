@@ -60,6 +60,28 @@ async def test_framings(service: LogService, framing: str, content_type: str, bo
     assert (request.headers["Content-Type"], request.body) == (content_type, body)
 
 
+async def test_a_body_by_a_template(service: LogService) -> None:
+    words = {"prefix": '[{"logs":[', "suffix": "]}]", "element": "object", "framing": "template"}
+    assert await sent(service, [b'{"a": 1}', b"text"], **words) is CONFIRMED
+    (request,) = service.requests
+    assert request.body == b'[{"logs":[{"a": 1},{"message":"text"}]}]'
+    assert request.headers["Content-Type"] == "application/json"
+
+
+async def test_a_result_for_each_event(service: LogService) -> None:
+    results = [{"status": 201}, {"status": 400}, {"status": 429}, {"status": "ok"}, {"status": "bad"}]
+    service.script = [Reply(200, {"found": {"items": results}})] * 2
+    outcome = await sent(service, [b"%d" % number for number in range(5)], results_field="found.items")
+    assert outcome.per_event == [
+        Fate.CONFIRMED, Fate.REJECTED, Fate.RETRY, Fate.CONFIRMED, Fate.REJECTED
+    ]  # fmt: skip
+    outcome = await sent(service, [b"only one"], results_field="found.items")
+    assert (outcome.fate, outcome.reason) == (
+        Fate.RETRY,
+        "HTTP 200 OK without a result for each event in found.items",
+    )
+
+
 async def test_messagepack(service: LogService) -> None:
     assert await sent(service, BODIES, framing="msgpack_array") is CONFIRMED
     assert msgpack.unpackb(service.requests[0].body) == [{"a": 1.1}, "text", "two\nlines", b"\xff", {"a": 2}]
