@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -91,10 +92,10 @@ def message_counts(daemon: Daemon) -> dict[str, int]:
     return {topic["topic_name"]: topic["message_count"] for topic in topics}
 
 
-def test_there_are_ten_and_each_is_run_here() -> None:
+def test_there_are_eleven_and_each_is_run_here() -> None:
     names = sorted(path.name for path in EXAMPLES.glob("*.py"))
     source = Path(__file__).read_text()
-    assert len(names) == 10
+    assert len(names) == 11
     assert [name for name in names if f'"{name}"' not in source] == []
 
 
@@ -176,3 +177,17 @@ def test_secure(start_nsqd: Callable[..., Daemon], run: Any, tmp_path: Path) -> 
         )
         example = run("secure.py", NSQD_TCP_ADDRESS=nsqd.tcp_address, CA_FILE=files.ca, NSQ_SECRET="geheim")
         assert example.ends() == "for your eyes only\n"
+
+
+def test_push_in_tornado(start_nsqd: Callable[..., Daemon], run: Any) -> None:
+    nsqd = start_nsqd()
+    example = run("push_in_tornado.py", NSQD_TCP_ADDRESS=nsqd.tcp_address, PORT="0")
+    example.prints("/\n")
+    page = example.output.strip()
+    assert b"/live/stream/events" in urlopen(page, timeout=10).read()
+    asking = Request(f"{page}live/stream/events", headers={"Accept": "text/event-stream"})
+    with urlopen(asking, timeout=10) as stream:
+        publish(nsqd, "events", b"hello")
+        while stream.readline() != b"data: hello\n":
+            pass
+    assert example.interrupt().endswith("stopped\n")
