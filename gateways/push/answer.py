@@ -11,6 +11,7 @@ from http import HTTPStatus
 from typing import ClassVar
 
 from gateways.push.context import Context
+from gateways.push.filter import Filter
 from gateways.push.http import head
 from gateways.push.session import Ending, Session
 
@@ -18,15 +19,23 @@ from gateways.push.session import Ending, Session
 class AnswerSession(Session):
     """One topic; `headers` come with the answer."""
 
-    __slots__ = ("_headers", "_heartbeat_at", "_since")
+    __slots__ = ("_headers", "_heartbeat_at", "_since", "_wanted")
 
     content_type: ClassVar[str]
     heartbeat: ClassVar[bytes]
     """What is written when nothing was for a while, and means nothing."""
 
-    def __init__(self, context: Context, topic: str, since: str | None, headers: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        context: Context,
+        topic: str,
+        since: str | None,
+        headers: Mapping[str, str],
+        wanted: Filter | None = None,
+    ) -> None:
         super().__init__(context, (topic,))
         self._since = since
+        self._wanted = wanted
         self._headers = headers
         self._heartbeat_at = context.clock()
 
@@ -44,7 +53,7 @@ class AnswerSession(Session):
         }
         self._transport.write(head(HTTPStatus.OK, headers) + self._begin())
         for topic in self.topics:
-            self._follow(topic, self._since)
+            self._follow(topic, self._since, self._wanted)
 
     def _begin(self) -> bytes:
         """What comes before everything else."""

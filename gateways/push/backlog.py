@@ -1,8 +1,8 @@
 """What waits for one browser that does not take its messages now, and what happens when it gets too much.
 
 A backlog is pure: frames and a clock reading in, decisions out. It holds references to the bytes that all
-browsers share, never copies. One browser's bytes are bounded over all its topics; each topic has a queue
-that keeps the bound by the policy of the topic.
+browsers share, never copies. One browser's bytes are bounded over all its channels; each channel has a
+queue that keeps the bound by the policy of the channel.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
 from gateways.push.frame import Burst, Encoding
+from gateways.push.pattern import covers
 from gateways.push.policy import Lag, Policy
 
 ENTRY_BYTES = 200
@@ -21,11 +22,13 @@ ENTRY_BYTES = 200
 
 @dataclass
 class Waiting:
-    """Bytes that wait, and how many messages of the topic were lost right before them."""
+    """Bytes that wait, and how many messages of the channel were lost right before them."""
 
-    topic: str
+    channel: str
     data: bytes
     lost: int
+    torn: bool
+    """More were lost, and nobody knows how many."""
     order: int
     since: float
 
@@ -36,15 +39,16 @@ class Waiting:
 
 
 class _Queue:
-    """What waits of one topic, in order."""
+    """What waits of one channel, in order."""
 
-    __slots__ = ("entries", "lost", "policy")
+    __slots__ = ("entries", "lost", "policy", "torn")
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
         self.entries: OrderedDict[Hashable, Waiting] = OrderedDict()
         self.lost = 0
         """Messages lost after the last entry."""
+        self.torn = False
 
 
 class Backlog:
@@ -77,16 +81,18 @@ class Backlog:
         self.size = 0
         """Bytes that wait, and what it costs to keep them."""
 
+    def tear(self, channel: str) -> None:
+        """Messages of `channel` were lost after what waits, nobody knows how many."""
+        self._queue(channel).torn = True
+
     def add(self, burst: Burst, encoding: Encoding, now: float) -> bool:
         """Queue `burst` as this browser gets it; False when the browser has to go instead."""
-        queue = self._queues.get(burst.topic)
-        if queue is None:
-            queue = self._queues[burst.topic] = _Queue(self._policy_of(burst.topic))
+        queue = self._queue(burst.channel)
         if queue.policy.lag is Lag.DISCONNECT:
             data = burst.encoded(encoding)
             if not self._fits(data) or self.overdue(now):
                 return False
-            self._append(queue, None, burst.topic, data, now)
+            self._append(queue, None, burst.channel, data, now)
             return True
         for frame in burst.frames:
             data = frame.encoded(encoding)
@@ -101,14 +107,14 @@ class Backlog:
             if not self._fits(data):
                 queue.lost += 1
             else:
-                self._append(queue, key, burst.topic, data, now)
+                self._append(queue, key, burst.channel, data, now)
         return True
 
-    def forget(self, topic: str) -> None:
-        """Drop what waits of `topic`: the browser no longer wants it."""
-        queue = self._queues.pop(topic, None)
-        if queue is not None:
-            self.size -= sum(waiting.size for waiting in queue.entries.values())
+    def forget(self, name: str) -> None:
+        """Drop what waits of the channel or pattern `name`: the browser no longer wants it."""
+        for channel in [channel for channel in self._queues if covers(name, channel)]:
+            dropped = self._queues.pop(channel)
+            self.size -= sum(waiting.size for waiting in dropped.entries.values())
 
     def stall(self, now: float) -> None:
         """The transport takes nothing more from `now` on, until it has written what it holds."""
@@ -125,32 +131,39 @@ class Backlog:
         )
 
     def take(self) -> Waiting | None:
-        """What is to be written next, the oldest of all topics, or None when nothing waits."""
+        """What is to be written next, the oldest of all channels, or None when nothing waits."""
         first: _Queue | None = None
         oldest = math.inf
-        for topic, queue in self._queues.items():
+        for channel, queue in self._queues.items():
             if queue.entries:
                 order = next(iter(queue.entries.values())).order
                 if order < oldest:
                     first, oldest = queue, order
-            elif queue.lost:
-                lost, queue.lost = queue.lost, 0
-                return Waiting(topic, b"", lost, self._order, self._stalled_at)
+            elif queue.lost or queue.torn:
+                rest = Waiting(channel, b"", queue.lost, queue.torn, self._order, self._stalled_at)
+                queue.lost, queue.torn = 0, False
+                return rest
         if first is None:
             return None
         waiting = first.entries.popitem(last=False)[1]
         self.size -= waiting.size
         return waiting
 
+    def _queue(self, channel: str) -> _Queue:
+        queue = self._queues.get(channel)
+        if queue is None:
+            queue = self._queues[channel] = _Queue(self._policy_of(channel))
+        return queue
+
     def _fits(self, data: bytes) -> bool:
         return self.size + len(data) + ENTRY_BYTES <= self._max_bytes
 
-    def _append(self, queue: _Queue, key: Hashable, topic: str, data: bytes, now: float) -> None:
+    def _append(self, queue: _Queue, key: Hashable, channel: str, data: bytes, now: float) -> None:
         self._order += 1
         queue.entries[self._order if key is None else key] = Waiting(
-            topic, data, queue.lost, self._order, now
+            channel, data, queue.lost, queue.torn, self._order, now
         )
-        queue.lost = 0
+        queue.lost, queue.torn = 0, False
         self.size += len(data) + ENTRY_BYTES
 
     def _replace(self, queue: _Queue, key: Hashable) -> None:
@@ -159,14 +172,14 @@ class Backlog:
         if replaced is not None:
             self.size -= replaced.size
             queue.lost += replaced.lost
+            queue.torn |= replaced.torn
 
     def _make_room(self, queue: _Queue, data: bytes) -> None:
-        """Drop the oldest of the topic until `data` fits, or nothing of it is left."""
+        """Drop the oldest of the channel until `data` fits, or nothing of it is left."""
         while queue.entries and not self._fits(data):
             dropped = queue.entries.popitem(last=False)[1]
             self.size -= dropped.size
             follower = next(iter(queue.entries.values()), None)
-            if follower is None:
-                queue.lost += dropped.lost + 1
-            else:
-                follower.lost += dropped.lost + 1
+            heir = queue if follower is None else follower
+            heir.lost += dropped.lost + 1
+            heir.torn |= dropped.torn

@@ -11,9 +11,11 @@ from dataclasses import asdict, dataclass, field
 
 from gateways.access import NsqAccess
 from gateways.push.access.security import Security
+from gateways.push.channel import ChannelLimits
 from gateways.push.history import HistoryLimits
 from gateways.push.limits import Limits
 from gateways.push.policy import Policy
+from gateways.push.routing import Route
 from nsqgw.errors import ConfigError
 from nsqgw.lookup.client import lookup_address
 from nsqgw.protocol.names import EPHEMERAL_SUFFIX, check_channel, check_topic
@@ -41,7 +43,9 @@ class PushConfig:
     connect_timeout    for the first connection to nsqd, in seconds
     drain_timeout      for stopping in order, in seconds
     policies           by topic, what becomes of messages a browser does not take; else it is disconnected
-    history            what is kept of each topic for browsers that come back
+    routes             which channels the messages of topics go to; without one a topic is its own channel
+    channels           how many there may be, and for how long without use
+    history            what is kept of each channel for browsers that come back
     publish_topics     where browsers may publish; of the topics
     presence_topics    whose browsers may know of each other; of the topics
     security           who may come: tokens, signatures, proxies, limits by address, TLS
@@ -61,6 +65,8 @@ class PushConfig:
     drain_timeout: float = 10.0
     limits: Limits = field(default_factory=Limits)
     policies: Mapping[str, Policy] = field(default_factory=dict)
+    routes: tuple[Route, ...] = ()
+    channels: ChannelLimits = field(default_factory=ChannelLimits)
     history: HistoryLimits = field(default_factory=HistoryLimits)
     window: float = 0.0
     publish_topics: tuple[str, ...] = ()
@@ -79,6 +85,11 @@ class PushConfig:
         for topic in (*self.policies, *self.publish_topics, *self.presence_topics):
             if topic not in self.topics:
                 raise ConfigError(f"there is a setting for {topic!r}, which is not streamed: add the topic")
+        for route in self.routes:
+            if route.topic not in self.topics:
+                raise ConfigError(
+                    f"there is a route for {route.topic!r}, which is not streamed: add the topic"
+                )
         if not 0 <= self.window <= MAX_WINDOW:
             raise ConfigError(f"the window must be 0 to {MAX_WINDOW} seconds, not {self.window!r}")
         for address in self.lookupd_http_addresses:

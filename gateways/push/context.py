@@ -85,9 +85,10 @@ class Context:
     vacant: asyncio.Event = field(default_factory=_set_event)
     """Set while there is no connection."""
 
-    def policy_of(self, topic: str) -> Policy:
-        """What becomes of messages of `topic` that a browser does not take."""
-        return self.policies.get(topic, _DISCONNECT)
+    def policy_of(self, channel: str) -> Policy:
+        """What becomes of messages of `channel` that a browser does not take."""
+        policy = self.policies.get(channel)
+        return policy or self.policies.get(self.hub.topic_of(channel) or "", _DISCONNECT)
 
     def new_backlog(self, topics: Collection[str]) -> Backlog:
         """The queue of a browser that follows `topics` and stops taking its messages."""
@@ -115,5 +116,6 @@ class Context:
         """Look at every connection once in `look_interval`, until cancelled."""
         while True:
             await asyncio.sleep(self.limits.look_interval / WHEEL_SLOTS)
+            self.hub.sweep()
             for connection in self.connections.tick():
                 connection.look(self.clock())

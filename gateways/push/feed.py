@@ -1,9 +1,10 @@
 """One topic on its way from NSQ to the hub.
 
 A message is finished when every subscriber has written or queued it, never when browsers have it: a slow
-browser costs NSQ nothing. Whatever has arrived meanwhile, or in a window of some milliseconds, leaves as one
-burst, so the busier the gateway, the fewer writes a message. Of a sampled topic only the newest message of
-each interval goes on.
+browser costs NSQ nothing. What nsqd delivers again is known by its key, and finished only. Whatever has
+arrived meanwhile, or in a window of some milliseconds, leaves as one burst a channel, so the busier the
+gateway, the fewer writes a message. Of a sampled topic only the newest message of each interval and channel
+goes on.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import contextlib
 import logging
 import math
 
+from gateways.push.entry import Entry, Seen
 from gateways.push.hub import Hub
 from nsqgw import Consumer
 from nsqgw.deadline import within
@@ -34,7 +36,9 @@ class Feed:
         self._hub = hub
         self._window = window
         self._rate = rate
-        self._newest: bytes | None = None
+        self._seen = Seen()
+        self._newest: dict[str, Entry] = {}
+        """Of a sampled topic, by channel."""
         self._pump: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -80,14 +84,16 @@ class Feed:
             max_messages=BURST_MESSAGES, max_bytes=BURST_BYTES, max_wait=self._window
         )
         async for burst in bursts:
-            bodies = [message.body for message in burst]
-            if math.isinf(self._rate):
-                await self._fan_out(bodies)
-            else:
-                self._newest = bodies[-1]
+            entries = [Entry(message.body, message.timestamp, message.id) for message in burst]
+            news = [entry for entry in entries if self._seen.is_new(entry.key)]
+            for channel, own in self._hub.routing.channels_of(self.consumer.topic, news).items():
+                if math.isinf(self._rate):
+                    await self._fan_out(channel, own)
+                else:
+                    self._newest[channel] = own[-1]
             if not burst.finish():
-                logger.warning(
-                    "topic %s: a lost connection's messages come again, browsers see them twice",
+                logger.info(
+                    "topic %s: a lost connection's messages come again, and are known then",
                     self.consumer.topic,
                 )
 
@@ -95,10 +101,10 @@ class Feed:
         while not ended.is_set():
             with contextlib.suppress(asyncio.TimeoutError):
                 await within(1 / self._rate, ended.wait())
-            newest, self._newest = self._newest, None
-            if newest is not None:
-                await self._fan_out([newest])
+            newest, self._newest = self._newest, {}
+            for channel, entry in newest.items():
+                await self._fan_out(channel, [entry])
 
-    async def _fan_out(self, bodies: list[bytes]) -> None:
-        for _ in self._hub.fan_out(self.consumer.topic, bodies):
+    async def _fan_out(self, channel: str, entries: list[Entry]) -> None:
+        for _ in self._hub.fan_out(channel, entries):
             await asyncio.sleep(0)

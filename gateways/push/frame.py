@@ -9,17 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from gateways.push.entry import Entry
+
 Encoding = Callable[["Frame"], bytes]
 
 
 class Frame:
-    """One message on its way to browsers: its body, its topic and its place in the topic's history."""
+    """One message on its way to browsers: an entry of a channel, and its place in the channel's history."""
 
-    __slots__ = ("_encoded", "body", "epoch", "offset", "topic")
+    __slots__ = ("_encoded", "body", "channel", "entry", "epoch", "offset")
 
-    def __init__(self, body: bytes, topic: str = "", epoch: str = "", offset: int = 0) -> None:
-        self.body = body
-        self.topic = topic
+    def __init__(self, entry: Entry, channel: str = "", epoch: str = "", offset: int = 0) -> None:
+        self.entry = entry
+        self.body = entry.body
+        self.channel = channel
         self.epoch = epoch
         self.offset = offset
         self._encoded: dict[Encoding, bytes] = {}
@@ -27,7 +30,12 @@ class Frame:
     @property
     def position(self) -> str:
         """What a browser shows to get everything after this message; opaque to it."""
-        return f"{self.epoch}-{self.offset}"
+        return f"{self.epoch}-{self.offset}-{self.entry.key}"
+
+    @property
+    def key(self) -> str:
+        """What tells this message from every other, in every process."""
+        return self.entry.key
 
     def encoded(self, encoding: Encoding) -> bytes:
         """The bytes of this frame in `encoding`; the same object for everybody who asks."""
@@ -38,12 +46,12 @@ class Frame:
 
 
 class Burst:
-    """Frames of one topic that leave together, in order: one write a socket instead of one a frame."""
+    """Frames of one channel that leave together, in order: one write a socket instead of one a frame."""
 
-    __slots__ = ("_joined", "frames", "topic")
+    __slots__ = ("_joined", "channel", "frames")
 
-    def __init__(self, topic: str, frames: Sequence[Frame]) -> None:
-        self.topic = topic
+    def __init__(self, channel: str, frames: Sequence[Frame]) -> None:
+        self.channel = channel
         self.frames = tuple(frames)
         self._joined: dict[Encoding, bytes] = {}
 

@@ -5,21 +5,25 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 from gateways.push.access.assembly import Assembly
 from gateways.push.config import PushConfig, process_channel
 from gateways.push.context import Context
+from gateways.push.continuity import Continuity
 from gateways.push.feed import Feed
 from gateways.push.front import Front
 from gateways.push.http import Response
 from gateways.push.hub import Hub
 from gateways.push.presence import Presence
 from gateways.push.routes import Routes, client_module, static_pages
+from gateways.push.routing import Routing
 from gateways.reach import Reach
 from nsqgw import Consumer, Producer
 from nsqgw.deadline import within
+from nsqgw.instrument import Fact
 from nsqgw.service.hosts import AllowedHosts
 from nsqgw.service.origin import OriginPolicy
 
@@ -59,7 +63,8 @@ class PushGateway:
     async def start(self) -> None:
         """Listen, then connect to nsqd; ListenFailed or NotConnected when that cannot be done."""
         clock = asyncio.get_running_loop().time
-        hub = Hub(self._config.topics, clock, self._config.history)
+        routing = Routing(self._config.topics, self._config.routes)
+        hub = Hub(routing, clock, self._config.history, self._config.channels)
         self._producer = self._new_producer() if self._config.publish_topics else None
         self._context = Context(
             hub=hub,
@@ -67,7 +72,7 @@ class PushGateway:
             limits=self._config.limits,
             clock=clock,
             policies=self._config.policies,
-            presence=Presence(self._config.presence_topics),
+            presence=Presence(self._config.presence_topics, hub.topic_of),
             publisher=self._producer,
             publish_topics=frozenset(self._config.publish_topics),
         )
@@ -76,7 +81,12 @@ class PushGateway:
         await self._assembly.start(self._context.errands)
         await self._front.start(self._config.listen)
         self._feeds = tuple(
-            Feed(self._consumer(topic), hub, self._config.window, self._context.policy_of(topic).rate)
+            Feed(
+                self._consumer(topic, partial(hub.tear, topic)),
+                hub,
+                self._config.window,
+                self._context.policy_of(topic).rate,
+            )
             for topic in hub.topics
         )
         for feed in self._feeds:
@@ -184,13 +194,19 @@ class PushGateway:
             **self._config.access.options(),
         )
 
-    def _consumer(self, topic: str) -> Consumer:
+    def _consumer(self, topic: str, torn: Callable[[], None]) -> Consumer:
+        continuity = Continuity(self._channel, torn)
+
+        def note(fact: Fact) -> None:
+            self._reach.note(fact)
+            continuity.note(fact)
+
         return Consumer(
             topic,
             self._channel,
             nsqd_tcp_addresses=self._config.nsqd_tcp_addresses,
             lookupd_http_addresses=self._config.lookupd_http_addresses,
-            on_fact=self._reach.note,
+            on_fact=note,
             max_in_flight=self._config.max_in_flight,
             **self._config.access.options(),
         )

@@ -1,41 +1,44 @@
-"""The last messages of a topic, for browsers that come back: bounded in number, bytes and age.
+"""The last messages of a channel, for browsers that come back: bounded in number, bytes and age.
 
-A position names the epoch, which is this ring's and no other's, and the number of a message in it. Whoever
-shows one gets exactly what followed, or is told that something between is gone. Pure: the clock is passed in.
+Whoever shows a position of this numbering gets exactly what followed, or is told that something between is
+gone. One of another process is found again by the message's timestamp: browsers are given everything from a
+little before it, for messages do not come in the same order everywhere, and drop by key what they have.
+Pure: the clock is passed in, in seconds; timestamps are nsqd's, in nanoseconds.
 """
 
 from __future__ import annotations
 
-import re
+import math
+import secrets
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Annotated
 
 from pydantic import Field
 
+from gateways.push.entry import Entry, timestamp_of
 from gateways.push.frame import Frame
+from gateways.push.position import OLDEST, Position, parse_position, time_key
 from gateways.service.values import Bytes, Seconds
-
-OLDEST = "oldest"
-"""The position before everything that is kept."""
-
-_POSITION = re.compile(r"([0-9a-z]{1,32})-([0-9]{1,19})", re.ASCII)
 
 
 @dataclass(frozen=True)
 class HistoryLimits:
-    """What is kept of each topic for browsers that come back.
+    """What is kept of each channel for browsers that come back.
 
     max_messages  so many at most
     max_bytes     of their bodies altogether, at most
     max_age       seconds; older ones go
+    overlap       seconds by which two processes may get messages in different order; by no more may the
+                  clocks of nsqds and gateways differ
     """
 
     max_messages: Annotated[int, Field(ge=0)] = 1000
     max_bytes: Bytes = 524_288
     max_age: Seconds = 300.0
+    overlap: Seconds = 2.0
 
 
 @dataclass(frozen=True)
@@ -46,44 +49,75 @@ class Replay:
     gap: bool
     position: str
     """After the last of the frames: where live messages go on."""
+    start: str
+    """Before the first of the frames."""
 
-    @property
-    def start(self) -> str:
-        """Before the first of the frames."""
-        first = self.frames[0] if self.frames else None
-        return self.position if first is None else f"{first.epoch}-{first.offset - 1}"
+
+@dataclass
+class Numbering:
+    """Numbers the messages of all channels of a process, so that a position means something in each."""
+
+    epoch: str = field(default_factory=lambda: secrets.token_hex(6))
+    last: int = 0
+    newest: str = time_key(0)
+    """The key of the last message."""
+
+    def frame(self, channel: str, entry: Entry) -> Frame:
+        """`entry` as the next message of `channel`."""
+        self.last += 1
+        self.newest = entry.key
+        return Frame(entry, channel, self.epoch, self.last)
+
+    def skip(self) -> int:
+        """A number that stands for messages nobody has."""
+        self.last += 1
+        return self.last
 
 
 class History:
-    """The ring of one topic."""
+    """The ring of one channel: complete after number `lost_until`, and for timestamps after `began`."""
 
-    def __init__(self, topic: str, epoch: str, limits: HistoryLimits) -> None:
-        self._topic = topic
-        self._epoch = epoch
+    def __init__(
+        self, numbering: Numbering, limits: HistoryLimits, *, began: int = 0, lost_until: int = 0
+    ) -> None:
+        self._numbering = numbering
         self._limits = limits
+        self._overlap = int(limits.overlap * 1e9)
         self._kept: deque[tuple[float, Frame]] = deque()
         self._bytes = 0
-        self._last = 0
+        self._lost_until = lost_until
+        self._began = began
+        # of what is no longer kept: the key of the newest, and the timestamp of the newest beside it
+        self._newest_gone = ""
+        self._gone_before = -math.inf
 
     def __len__(self) -> int:
         return len(self._kept)
 
     @property
+    def size(self) -> int:
+        """Bytes of the bodies kept."""
+        return self._bytes
+
+    @property
+    def gone(self) -> tuple[int, int]:
+        """The number and the timestamp until which messages are lost, or not kept any more."""
+        newest = timestamp_of(self._newest_gone) if self._newest_gone else 0
+        return self._lost_until, max(newest, self._began)
+
+    @property
     def position(self) -> str:
         """After the newest message."""
-        return f"{self._epoch}-{self._last}"
+        newest = self._kept[-1][1].key if self._kept else self._newest_gone
+        key = max(newest, time_key(self._began))
+        return str(Position(self._numbering.epoch, self._numbering.last, key))
 
-    def append(self, bodies: Iterable[bytes], now: float) -> tuple[Frame, ...]:
-        """Number the messages and keep them, as far as the bounds allow."""
-        frames = []
-        for body in bodies:
-            self._last += 1
-            frame = Frame(body, self._topic, self._epoch, self._last)
-            frames.append(frame)
+    def append(self, frames: Iterable[Frame], now: float) -> None:
+        """Keep `frames`, numbered upwards, as far as the bounds allow."""
+        for frame in frames:
             self._kept.append((now, frame))
-            self._bytes += len(body)
+            self._bytes += len(frame.body)
         self.expire(now)
-        return tuple(frames)
 
     def expire(self, now: float) -> None:
         """Let go what is too much or too old."""
@@ -93,16 +127,70 @@ class History:
             or self._bytes > limits.max_bytes
             or now - self._kept[0][0] > limits.max_age
         ):
-            self._bytes -= len(self._kept.popleft()[1].body)
+            self._let_go(self._kept.popleft()[1])
 
-    def since(self, position: str, now: float) -> Replay:
-        """Everything after `position`; after one that is forged or foreign a gap, then all that is kept."""
+    def tear(self, timestamp: int) -> None:
+        """Messages were lost before they came here: until now, which is `timestamp` by the wall clock."""
+        self._lost_until = self._numbering.skip()
+        self._began = timestamp
+
+    def since(self, text: str, now: float) -> Replay:
+        """Everything after the position `text`; after one that is forged a gap, then all that is kept."""
         self.expire(now)
-        kept = len(self._kept)
-        missed, gap = kept, position != OLDEST
-        match = _POSITION.fullmatch(position)
-        if match is not None and match[1] == self._epoch and int(match[2]) <= self._last:
-            missed = self._last - int(match[2])
-            gap = missed > kept
-        frames = tuple(frame for _, frame in islice(self._kept, kept - min(missed, kept), None))
-        return Replay(frames, gap, self.position)
+        if text == OLDEST:
+            return self._replay(self._latest(len(self._kept)), None, gap=False)
+        position = parse_position(text)
+        if position is None:
+            return self._replay(self._latest(len(self._kept)), None, gap=True)
+        if position.epoch == self._numbering.epoch and position.offset <= self._numbering.last:
+            frames, gap = self._after(position.offset), position.offset < self._lost_until
+        else:
+            frames, gap = self._around(position), not self._reaches(position)
+        return self._replay(frames, None if gap else text, gap=gap)
+
+    def _let_go(self, frame: Frame) -> None:
+        self._bytes -= len(frame.body)
+        if frame.epoch == self._numbering.epoch:
+            self._lost_until = max(self._lost_until, frame.offset)
+        older, newer = sorted((self._newest_gone, frame.key))
+        self._newest_gone = newer
+        if older:
+            self._gone_before = max(self._gone_before, timestamp_of(older))
+
+    def _after(self, offset: int) -> tuple[Frame, ...]:
+        """What has a higher number in this epoch."""
+        count = 0
+        for _, frame in reversed(self._kept):
+            if frame.offset <= offset or frame.epoch != self._numbering.epoch:
+                break
+            count += 1
+        return self._latest(count)
+
+    def _around(self, position: Position) -> tuple[Frame, ...]:
+        """What came with or after the first message that is not surely older than `position`."""
+        bound = position.timestamp - self._overlap
+        for index, (_, frame) in enumerate(self._kept):
+            if frame.entry.timestamp >= bound:
+                later = self._latest(len(self._kept) - index)
+                return tuple(frame for frame in later if frame.key != position.key)
+        return ()
+
+    def _reaches(self, position: Position) -> bool:
+        """Whether nothing that may have come after `position` elsewhere is lost here."""
+        bound = position.timestamp - self._overlap
+        if bound < self._began or bound <= self._gone_before:
+            return False
+        newest_gone = self._newest_gone
+        return newest_gone in ("", position.key) or timestamp_of(newest_gone) < bound
+
+    def _latest(self, count: int) -> tuple[Frame, ...]:
+        return tuple(frame for _, frame in islice(self._kept, len(self._kept) - count, None))
+
+    def _replay(self, frames: tuple[Frame, ...], asked: str | None, *, gap: bool) -> Replay:
+        """`asked` is the position that is known to stand before the frames."""
+        start = asked or self.position
+        if asked is None and frames:
+            first = frames[0]
+            key = time_key(max(0, first.entry.timestamp - 1))
+            start = str(Position(first.epoch, first.offset - 1, key))
+        return Replay(frames, gap, self.position, start)

@@ -1,99 +1,265 @@
-"""Topics and who listens to them: gives every burst of messages to every subscriber.
+"""Channels and who follows them: gives every burst of messages to every subscriber.
 
-Subscribers of a topic are grouped by encoding, so a burst is encoded and joined once a group and the same
-bytes object goes to all of it. The fan-out is a generator that pauses between slices of subscribers: the
-caller lets the event loop serve everybody else there. A subscriber takes what it is offered at once or
-queues it; nothing in here waits for a browser.
+A channel is a topic, or what a route makes of a topic's messages: then it comes with its first message or
+subscriber, and goes when it has had neither for a while and nothing of it is kept. Subscribers are grouped
+(see audience), and the fan-out is a generator that pauses between slices of them: the caller lets the event
+loop serve everybody else there. A subscriber takes what it is offered at once or queues it; nothing in here
+waits for a browser.
 """
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Callable, Iterable, Iterator
-from typing import Protocol
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 
-from gateways.push.frame import Burst, Encoding
-from gateways.push.history import History, HistoryLimits, Replay
+from gateways.push.audience import Audience, Subscriber, hand_out, wanted_frames
+from gateways.push.channel import Channel, ChannelLimits
+from gateways.push.entry import Entry
+from gateways.push.filter import Filter
+from gateways.push.frame import Burst, Frame
+from gateways.push.history import History, HistoryLimits, Numbering, Replay
+from gateways.push.pattern import PATTERN_END, prefix_of
+from gateways.push.position import Position, time_key
+from gateways.push.routing import Routing
 
-SLICE = 256
-"""Subscribers served in a row; a thousand writes of 200 bytes take about eight milliseconds."""
+logger = logging.getLogger(__name__)
+
+SWEPT = 100
+"""Channels looked at in one sweep."""
 
 
-class Subscriber(Protocol):
-    """Where a browser's messages go."""
-
-    encoding: Encoding
-
-    def offer(self, data: bytes, burst: Burst) -> None:
-        """Write or queue `data`, which is `burst` in this subscriber's encoding; never blocks or raises."""
-        ...
+class NoRoom(Exception):
+    """There are as many channels as there may be."""
 
 
 class Hub:
-    """The topics of a gateway, their subscribers and histories; `clock` is the event loop's."""
+    """The channels of a gateway; `clock` is the event loop's, in seconds, `wall` in nanoseconds."""
 
     def __init__(
         self,
-        topics: Iterable[str],
+        routing: Routing | Iterable[str],
         clock: Callable[[], float] = lambda: 0.0,
         history: HistoryLimits | None = None,
+        limits: ChannelLimits | None = None,
+        wall: Callable[[], int] = time.time_ns,
     ) -> None:
-        self._audiences: dict[str, dict[Encoding, set[Subscriber]]] = {topic: {} for topic in topics}
+        self.routing = routing if isinstance(routing, Routing) else Routing(routing)
         self._clock = clock
-        epoch = secrets.token_hex(6)
-        self._histories = {
-            topic: History(topic, epoch, history or HistoryLimits()) for topic in self._audiences
-        }
-        self.messages = dict.fromkeys(self._audiences, 0)
+        self._wall = wall
+        self._history = history or HistoryLimits()
+        self._limits = limits or ChannelLimits()
+        self._began = wall()
+        """Until when, by the wall clock, messages may be missing in a channel that is made now."""
+        self._forgotten = 0
+        """The highest number of a message that no history knows of."""
+        self.numbering = Numbering()
+        self._channels: dict[str, Channel] = {}
+        self._patterns: dict[str, Audience] = {}
+        self._sweep: Iterator[str] = iter(())
+        for topic in self.routing.fixed:
+            self._add(topic, topic)
+        self.messages = Counter(dict.fromkeys(self.routing.topics, 0))
         """Messages fanned out, by topic."""
-        self.deliveries = dict.fromkeys(self._audiences, 0)
+        self.deliveries = Counter(dict.fromkeys(self.routing.topics, 0))
         """Messages handed to subscribers, by topic: one message to ten browsers counts ten."""
+        self.crowded_out = Counter(dict.fromkeys(self.routing.topics, 0))
+        """Messages of channels for which there was no room, by topic."""
 
     @property
     def topics(self) -> tuple[str, ...]:
-        """The topics browsers may ask for."""
-        return tuple(self._audiences)
+        """The topics that are streamed."""
+        return self.routing.topics
 
-    def subscribers(self, topic: str) -> int:
-        """How many listen to `topic`."""
-        return sum(len(group) for group in self._audiences[topic].values())
+    @property
+    def channels(self) -> Mapping[str, Channel]:
+        """The channels there are now."""
+        return self._channels
 
-    def subscribe(self, topic: str, subscriber: Subscriber, since: str | None = None) -> Replay:
-        """From the next burst on, `subscriber` gets the messages of `topic`; KeyError if it is unknown.
+    @property
+    def patterns(self) -> Mapping[str, Audience]:
+        """Who follows all channels that begin with a prefix, by prefix."""
+        return self._patterns
 
-        What it gets before is the replay: with `since`, everything after that position.
+    def topic_of(self, channel: str) -> str | None:
+        """The topic whose messages go to `channel`; None when it is unknown."""
+        known = self._channels.get(channel)
+        return known.topic if known is not None else self.routing.topic_of(channel)
+
+    def knows(self, name: str) -> bool:
+        """Whether the channel or pattern `name` may be followed."""
+        prefix = prefix_of(name)
+        if prefix is not None:
+            return PATTERN_END not in prefix and self.routing.may_begin(prefix)
+        return self.topic_of(name) is not None
+
+    def has_room(self, name: str) -> bool:
+        """Whether `name` can be followed now: it is there, or there may be one more."""
+        return (
+            name in self._channels
+            or prefix_of(name) is not None
+            or len(self._channels) < self._limits.max_channels
+        )
+
+    def subscribers(self, channel: str) -> int:
+        """How many follow `channel` by its name."""
+        known = self._channels.get(channel)
+        return len(known.audience) if known is not None else 0
+
+    def subscribe(
+        self, channel: str, subscriber: Subscriber, since: str | None = None, wanted: Filter | None = None
+    ) -> Replay:
+        """From the next burst on, `subscriber` gets the messages of `channel` that `wanted` lets through.
+
+        What it gets before is the replay: with `since`, everything after that position. KeyError when the
+        channel is unknown, NoRoom when it would be new and there are too many.
         """
-        self._audiences[topic].setdefault(subscriber.encoding, set()).add(subscriber)
-        return self.missed(topic, since)
+        found = self._channels.get(channel) or self._new(channel)
+        if found.name not in self._channels:
+            raise NoRoom(f"there are {len(self._channels)} channels, and may be no more")
+        found.audience.add(subscriber, wanted)
+        return self.missed(channel, since, wanted)
 
-    def missed(self, topic: str, since: str | None) -> Replay:
+    def subscribe_pattern(
+        self, pattern: str, subscriber: Subscriber, since: Mapping[str, str], wanted: Filter | None = None
+    ) -> list[tuple[str, Replay]]:
+        """The same for all channels that begin as `pattern` does, those to come with them.
+
+        `since` has positions by channel, and under `pattern` one for all that are not named; the replays are
+        those of the channels with something to tell.
+        """
+        prefix = prefix_of(pattern) or ""
+        self._patterns.setdefault(prefix, Audience()).add(subscriber, wanted)
+        others = since.get(pattern)
+        asked = {name: since.get(name, others) for name in chain(self._channels, since) if name != pattern}
+        replays = []
+        for name, position in asked.items():
+            if name.startswith(prefix) and position is not None and self.knows(name):
+                replay = self.missed(name, position, wanted)
+                if replay.frames or replay.gap:
+                    replays.append((name, replay))
+        return replays
+
+    def unsubscribe(self, name: str, subscriber: Subscriber) -> None:
+        """Forget `subscriber` of the channel or pattern; it may be unknown."""
+        prefix = prefix_of(name)
+        if prefix is not None:
+            audience = self._patterns.get(prefix)
+            if audience is not None:
+                audience.discard(subscriber)
+                if not len(audience):
+                    del self._patterns[prefix]
+        elif (channel := self._channels.get(name)) is not None:
+            channel.audience.discard(subscriber)
+            channel.used_at = self._clock()
+
+    def missed(self, channel: str, since: str | None, wanted: Filter | None = None) -> Replay:
         """What was fanned out after `since`; nothing for None."""
-        history = self._histories[topic]
+        found = self._channels.get(channel)
+        history = found.history if found is not None else self._new_history()
         if since is None:
-            return Replay((), False, history.position)
-        return history.since(since, self._clock())
+            return Replay((), False, history.position, history.position)
+        replay = history.since(since, self._clock())
+        frames = wanted_frames(replay.frames, wanted)
+        for frame in replay.frames:
+            frame.entry.forget_document()
+        return Replay(frames, replay.gap, replay.position, replay.start)
 
-    def unsubscribe(self, topic: str, subscriber: Subscriber) -> None:
-        """Forget `subscriber`; it may be unknown."""
-        self._audiences[topic].get(subscriber.encoding, set()).discard(subscriber)
+    @property
+    def position(self) -> str:
+        """After the newest message of all channels: for those that a follower of a pattern has not met."""
+        key = max(self.numbering.newest, time_key(self._began))
+        return str(Position(self.numbering.epoch, self.numbering.last, key))
 
-    def fan_out(self, topic: str, bodies: Iterable[bytes]) -> Iterator[None]:
-        """Hand `bodies` to every subscriber of `topic`; yields between slices of subscribers.
+    def fan_out(self, channel: str, entries: Iterable[Entry]) -> Iterator[None]:
+        """Hand `entries` to everybody who follows `channel`; yields between slices of subscribers.
 
         When it is exhausted, every subscriber has written or queued the messages. Run one fan-out of a
-        topic at a time, so that its order is kept.
+        channel at a time, so that its order is kept.
         """
-        burst = Burst(topic, self._histories[topic].append(bodies, self._clock()))
-        count = len(burst.frames)
-        # a copy, because subscribers come and go while we pause: those who come find the burst in the
-        # history, and one that left ignores the offer
-        groups = [(encoding, tuple(group)) for encoding, group in self._audiences[topic].items() if group]
-        for encoding, subscribers in groups:
-            for start in range(0, len(subscribers), SLICE):
-                if start:
-                    yield
-                data = burst.encoded(encoding)
-                for subscriber in subscribers[start : start + SLICE]:
-                    subscriber.offer(data, burst)
-            self.deliveries[topic] += count * len(subscribers)
-        self.messages[topic] += count
+        return self.deliver(channel, [self.numbering.frame(channel, entry) for entry in entries])
+
+    def deliver(self, channel: str, frames: Sequence[Frame]) -> Iterator[None]:
+        """The same with frames that are numbered."""
+        found = self._channels.get(channel) or self._new_for(frames)
+        now = self._clock()
+        found.used_at = now
+        found.history.append(frames, now)
+        groups = [group for audience in self._following(found) for group in audience.groups()]
+        delivered = yield from hand_out(Burst(channel, frames), groups)
+        found.count(len(frames), delivered)
+        self.messages[found.topic] += len(frames)
+        self.deliveries[found.topic] += delivered
+        for frame in frames:
+            frame.entry.forget_document()
+
+    def tear(self, topic: str) -> None:
+        """Messages of `topic` may have been lost before they came here: who follows its channels is told."""
+        now = self._wall()
+        if not self.routing.is_fixed(topic):
+            self._forget(self.numbering.skip(), now)
+        for channel in tuple(self._channels.values()):
+            if self.routing.feeds(topic, channel.name):
+                channel.history.tear(now)
+                for audience in self._following(channel):
+                    for subscriber in audience:
+                        subscriber.miss(channel.name)
+
+    def sweep(self) -> None:
+        """Look at some channels: let go messages that are too old, and channels nobody needs."""
+        now = self._clock()
+        for _ in range(min(SWEPT, len(self._channels))):
+            name = next(self._sweep, None)
+            if name is None:
+                self._sweep = iter(tuple(self._channels))
+                return
+            channel = self._channels.get(name)
+            if channel is not None:
+                channel.history.expire(now)
+                if channel.is_idle(now, self._limits.idle_timeout) and not self.routing.is_fixed(name):
+                    self._remove(channel)
+
+    def _following(self, channel: Channel) -> list[Audience]:
+        """The audiences that get the messages of `channel`: its own, and those of patterns."""
+        prefixes = [prefix for prefix in self._patterns if channel.name.startswith(prefix)]
+        return [channel.audience, *(self._patterns[prefix] for prefix in prefixes)]
+
+    def _new(self, name: str) -> Channel:
+        """The channel `name`, among the others if there is room."""
+        topic = self.routing.topic_of(name)
+        if topic is None:
+            raise KeyError(name)
+        if len(self._channels) < self._limits.max_channels:
+            return self._add(name, topic)
+        return Channel(name, topic, self._new_history(), self._clock())
+
+    def _new_for(self, frames: Sequence[Frame]) -> Channel:
+        channel = self._new(frames[0].channel)
+        if channel.name not in self._channels:
+            if not self.crowded_out[channel.topic]:
+                logger.warning(
+                    "topic %s: there are %d channels, and may be no more: messages of others are not kept",
+                    channel.topic,
+                    len(self._channels),
+                )
+            self.crowded_out[channel.topic] += len(frames)
+            self._forget(frames[-1].offset, max(frame.entry.timestamp for frame in frames))
+        return channel
+
+    def _add(self, name: str, topic: str) -> Channel:
+        self._channels[name] = Channel(name, topic, self._new_history(), self._clock())
+        return self._channels[name]
+
+    def _new_history(self) -> History:
+        return History(self.numbering, self._history, began=self._began, lost_until=self._forgotten)
+
+    def _remove(self, channel: Channel) -> None:
+        del self._channels[channel.name]
+        self._forget(*channel.history.gone)
+
+    def _forget(self, offset: int, timestamp: int) -> None:
+        """A channel that is made from now on knows nothing of what came until then."""
+        self._forgotten = max(self._forgotten, offset)
+        self._began = max(self._began, timestamp)

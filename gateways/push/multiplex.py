@@ -17,7 +17,9 @@ from websockets.frames import Opcode
 from gateways.push import sign_in
 from gateways.push.access.grant import Denial, Right, denial
 from gateways.push.context import Context
+from gateways.push.filter import Filter
 from gateways.push.frame import Burst
+from gateways.push.pattern import covers, prefix_of
 from gateways.push.presence import Client
 from gateways.push.protocol import (
     DIALECTS,
@@ -146,23 +148,39 @@ class MultiplexSession(WebSocketConnection):
 
     def _subscribe(self, command: Command) -> None:
         context, channel = self._context, self._channel(command, Right.SUBSCRIBE)
-        since = command.text("since") if "since" in command.arguments else None
-        watching = command.flag("presence")
-        if channel in self.topics:
+        watching, wanted = command.flag("presence"), command.wanted()
+        if any(covers(followed, channel) or covers(channel, followed) for followed in self.topics):
             raise Refused(Fault.ALREADY_SUBSCRIBED)
         if len(self.topics) >= context.limits.max_channels:
             raise Refused(Fault.TOO_MANY_CHANNELS, f"at most {context.limits.max_channels}")
+        if not context.hub.has_room(channel):
+            raise Refused(Fault.TOO_MANY_CHANNELS, "the gateway has no room for another one")
         if watching and not context.presence.shown(channel):
             raise Refused(Fault.NOT_ALLOWED, "presence is not shown for this channel")
         if watching:
             self.authorize(Right.PRESENCE, channel)
+        if prefix_of(channel) is not None:
+            self._follow_pattern(command, channel, wanted)
+            return
+        since = command.text("since") if "since" in command.arguments else None
         self.topics.add(channel)
-        replay = context.hub.subscribe(channel, self, since)
+        replay = context.hub.subscribe(channel, self, since, wanted)
         recovered = {} if since is None else {"recovered": not replay.gap}
         self.say(reply(command, channel=channel, position=replay.start, **recovered))
         self.replay(channel, replay)
         if self._listening:  # a replay that does not fit closes the connection
             self._tell("join", channel, context.presence.join(channel, self, watching=watching))
+
+    def _follow_pattern(self, command: Command, pattern: str, wanted: Filter | None) -> None:
+        since = command.since(pattern)
+        self.topics.add(pattern)
+        hub = self._context.hub
+        position = hub.position
+        replays = hub.subscribe_pattern(pattern, self, since, wanted)
+        recovered = {"recovered": not any(replay.gap for _, replay in replays)} if since else {}
+        self.say(reply(command, channel=pattern, position=position, **recovered))
+        for channel, replay in replays:
+            self.replay(channel, replay)
 
     def _unsubscribe(self, command: Command) -> None:
         channel = self._channel(command)
@@ -238,7 +256,7 @@ class MultiplexSession(WebSocketConnection):
             self.authorize(
                 right, channel
             )  # first: who may not know a channel is not told whether there is one
-        if channel not in self._context.hub.topics:
+        if not self._context.hub.knows(channel):
             raise Refused(Fault.UNKNOWN_CHANNEL)
         return channel
 

@@ -9,11 +9,13 @@ sample:RATE       nobody gets more than RATE messages a second, the newest each 
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from enum import Enum
 
+import orjson
+
+from gateways.push.entry import Missing
 from gateways.push.frame import Frame
 from nsqgw.errors import ConfigError
 
@@ -43,14 +45,10 @@ class Policy:
         if not self.field:
             return b""
         try:
-            value = json.loads(frame.body)
-        except (ValueError, RecursionError):
+            value = frame.entry.field(tuple(self.field.split(".")))
+            return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+        except (Missing, orjson.JSONEncodeError):  # the latter for what is nested too deeply
             return b""
-        for name in self.field.split("."):
-            if not isinstance(value, dict) or name not in value:
-                return b""
-            value = value[name]
-        return json.dumps(value, sort_keys=True).encode()
 
     @property
     def conflating(self) -> bool:

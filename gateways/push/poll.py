@@ -12,29 +12,34 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 
 from gateways.push.context import Context
+from gateways.push.filter import Filter
 from gateways.push.frame import Burst, Frame
 from gateways.push.history import Replay
 from gateways.push.http import Response
-from gateways.push.lines import message_document
+from gateways.push.lines import message_json
 from gateways.push.session import ANSWERED, Ending, Session
-
-
-def _document(frame: Frame) -> bytes:
-    return json.dumps(message_document(frame), ensure_ascii=False).encode()
 
 
 class PollSession(Session):
     """One poll of one topic."""
 
-    __slots__ = ("_asked_at", "_headers", "_since")
+    __slots__ = ("_asked_at", "_headers", "_since", "_wanted")
 
-    encoding = staticmethod(_document)
+    encoding = staticmethod(message_json)
     kind = "poll"
     content_type = "application/json"
 
-    def __init__(self, context: Context, topic: str, since: str | None, headers: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        context: Context,
+        topic: str,
+        since: str | None,
+        headers: Mapping[str, str],
+        wanted: Filter | None = None,
+    ) -> None:
         super().__init__(context, (topic,))
         self._since = since
+        self._wanted = wanted
         self._headers = headers
         self._asked_at = context.clock()
 
@@ -49,13 +54,17 @@ class PollSession(Session):
         if self._listening:
             self._answer(burst.frames, burst.frames[-1].position)
 
+    def miss(self, channel: str) -> None:
+        if self._listening:
+            self._answer((), self._context.hub.missed(channel, None).position, gap=True)
+
     def end(self) -> None:
         if self._listening:
             self._answer_nothing()
 
     def _open(self) -> None:
         for topic in self.topics:
-            self._follow(topic, self._since)
+            self._follow(topic, self._since, self._wanted)
 
     def _keep_alive(self, now: float) -> None:
         if now - self._asked_at >= self._context.limits.poll_timeout:

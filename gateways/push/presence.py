@@ -5,7 +5,7 @@ Pure bookkeeping: whoever changes it is given back whom to tell.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import Protocol
 
@@ -18,38 +18,45 @@ class Client(Protocol):
 
 
 class Presence:
-    """The clients of `topics`, the only ones anybody may ask about."""
+    """The clients of channels of `topics`, the only ones anybody may ask about; `topic_of` a channel."""
 
-    def __init__(self, topics: Iterable[str] = ()) -> None:
-        self._clients: dict[str, dict[Client, None]] = {topic: {} for topic in topics}
-        self._watchers: dict[str, dict[Client, None]] = {topic: {} for topic in topics}
+    def __init__(
+        self, topics: Iterable[str] = (), topic_of: Callable[[str], str | None] = lambda channel: channel
+    ) -> None:
+        self._topics = frozenset(topics)
+        self._topic_of = topic_of
+        self._clients: dict[str, dict[Client, None]] = {}
+        self._watchers: dict[str, dict[Client, None]] = {}
 
-    def shown(self, topic: str) -> bool:
-        """Whether clients of `topic` may be asked about."""
-        return topic in self._clients
+    def shown(self, channel: str) -> bool:
+        """Whether clients of `channel` may be asked about."""
+        return bool(self._topics) and self._topic_of(channel) in self._topics
 
-    def join(self, topic: str, client: Client, *, watching: bool) -> tuple[Client, ...]:
-        """`client` follows `topic`; those to tell, itself not among them."""
-        if not self.shown(topic):
+    def join(self, channel: str, client: Client, *, watching: bool) -> tuple[Client, ...]:
+        """`client` follows `channel`; those to tell, itself not among them."""
+        if not self.shown(channel):
             return ()
-        told = tuple(self._watchers[topic])
-        self._clients[topic][client] = None
+        told = tuple(self._watchers.get(channel, ()))
+        self._clients.setdefault(channel, {})[client] = None
         if watching:
-            self._watchers[topic][client] = None
+            self._watchers.setdefault(channel, {})[client] = None
         return told
 
-    def leave(self, topic: str, client: Client) -> tuple[Client, ...]:
-        """`client` follows `topic` no longer; those to tell."""
-        if not self.shown(topic) or client not in self._clients[topic]:
+    def leave(self, channel: str, client: Client) -> tuple[Client, ...]:
+        """`client` follows `channel` no longer; those to tell."""
+        if client not in self._clients.get(channel, ()):
             return ()
-        del self._clients[topic][client]
-        self._watchers[topic].pop(client, None)
-        return tuple(self._watchers[topic])
+        for kept in (self._clients, self._watchers):
+            clients = kept.get(channel, {})
+            clients.pop(client, None)
+            if not clients:
+                kept.pop(channel, None)
+        return tuple(self._watchers.get(channel, ()))
 
-    def count(self, topic: str) -> int:
+    def count(self, channel: str) -> int:
         """How many clients there are."""
-        return len(self._clients[topic])
+        return len(self._clients.get(channel, ()))
 
-    def names(self, topic: str, most: int) -> Sequence[str]:
+    def names(self, channel: str, most: int) -> Sequence[str]:
         """The names of the clients, `most` at most, the oldest first."""
-        return [client.client for client in islice(self._clients[topic], most)]
+        return [client.client for client in islice(self._clients.get(channel, ()), most)]

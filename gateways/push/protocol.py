@@ -17,6 +17,8 @@ from typing import Any
 import msgpack
 from websockets.frames import Opcode
 
+from gateways.push.entry import Entry
+from gateways.push.filter import BadFilter, Filter, parse_filter
 from gateways.push.frame import Frame, is_utf8
 from gateways.push.wire import WebSocketEncoding, wire_frame
 
@@ -82,6 +84,26 @@ class Command:
             raise Refused(Fault.BAD_REQUEST, f"{name} has to be true or false")
         return value
 
+    def wanted(self) -> Filter | None:
+        """The member `filter`; None for everything."""
+        if "filter" not in self.arguments:
+            return None
+        try:
+            return parse_filter(self.arguments["filter"])
+        except BadFilter as error:
+            raise Refused(Fault.BAD_REQUEST, str(error)) from None
+
+    def since(self, pattern: str) -> Mapping[str, str]:
+        """The member `since` for a pattern: positions by channel, or one for all."""
+        since = self.arguments.get("since", {})
+        if isinstance(since, str):
+            return {pattern: since}
+        if not isinstance(since, dict) or not all(
+            isinstance(part, str) for pair in since.items() for part in pair
+        ):
+            raise Refused(Fault.BAD_REQUEST, "since has to be a position, or an object of them by channel")
+        return since
+
     def data(self, *, from_json: bool) -> bytes:
         """The body of a publish: a string, or bytes (in JSON as base64 with `"base64": true`)."""
         value = self.arguments.get("data")
@@ -104,7 +126,7 @@ class Notice(Frame):
     __slots__ = ("document",)
 
     def __init__(self, push: str, channel: str, client: str) -> None:
-        super().__init__(b"", channel)
+        super().__init__(Entry(b""), channel)
         self.document = {"push": push, "channel": channel, "client": client}
 
 
@@ -139,7 +161,13 @@ def _to_msgpack(document: Mapping[str, object]) -> bytes:
 
 
 def _message(frame: Frame, data: Mapping[str, object]) -> dict[str, object]:
-    return {"push": "message", "channel": frame.topic, "position": frame.position, **data}
+    return {
+        "push": "message",
+        "channel": frame.channel,
+        "position": frame.position,
+        "key": frame.key,
+        **data,
+    }
 
 
 def _json_message(frame: Frame) -> tuple[Opcode, bytes]:

@@ -4,12 +4,13 @@
 /nsqgw.js          the client for browsers; see docs/push-client.md
 /topics            the names of the topics, as JSON
 /status            {"connected": {topic: whether the gateway has nsqd for it}}: an open stream does not tell
-/stream/<topic>    WebSocket, or what Accept asks for: server-sent events, NDJSON, or JSON for one poll
+/stream/<channel>  WebSocket, or what Accept asks for: server-sent events, NDJSON, or JSON for one poll
 /connect           one WebSocket for many channels; see docs/push-protocol.md
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from http import HTTPStatus
 from importlib.resources import files
@@ -20,14 +21,16 @@ from gateways.push.access.cors import preflight, shared_with
 from gateways.push.access.gate import authorize
 from gateways.push.access.grant import Right, denial
 from gateways.push.context import Context
+from gateways.push.filter import BadFilter, Filter, parse_filter
 from gateways.push.http import BadRequest, Request, Response, error_response, json_response
 from gateways.push.lines import LineSession
 from gateways.push.multiplex import MultiplexSession
+from gateways.push.pattern import prefix_of
 from gateways.push.poll import PollSession
 from gateways.push.protocol import DIALECTS
 from gateways.push.session import Session
 from gateways.push.sse import EventStreamSession
-from gateways.push.websocket import WebSocketSession, handshake
+from gateways.push.websocket import EnvelopeSession, WebSocketSession, handshake
 from nsqgw.service.hosts import AllowedHosts, refusal
 from nsqgw.service.origin import OriginPolicy
 
@@ -131,18 +134,27 @@ class Routes:
     def _stream(self, request: Request) -> Response | Session:
         topic = request.path.removeprefix(STREAM)
         authorize(request, Right.SUBSCRIBE, topic, self._context.clock())
-        if topic not in self._context.hub.topics:
+        if prefix_of(topic) is not None:
+            text = "patterns are followed on /connect, where each channel has its own position"
+            return error_response(HTTPStatus.NOT_FOUND, text)
+        if not self._context.hub.knows(topic):
             return error_response(HTTPStatus.NOT_FOUND, f"topic {topic!r} is not streamed here")
         if request.method != "GET":
             return error_response(HTTPStatus.METHOD_NOT_ALLOWED, "only GET is served", {"Allow": "GET"})
+        if not self._context.hub.has_room(topic):
+            return error_response(
+                HTTPStatus.SERVICE_UNAVAILABLE, "there are too many channels", {"Retry-After": "30"}
+            )
+        wanted = _filter(request)
         since = request.headers.get("last-event-id") or request.argument("since")
         if request.wants_upgrade:
             agreed = handshake(request, self._context.limits.max_client_message_bytes)
-            return WebSocketSession(self._context, topic, since, agreed)
+            kind = _envelope(request)
+            return kind(self._context, topic, since, agreed, wanted)
         cors = shared_with(request)
         for session in _BY_ACCEPT:
             if request.accepts(session.content_type):
-                return session(self._context, topic, since, cors)
+                return session(self._context, topic, since, cors, wanted)
         types = ", ".join(session.content_type for session in _BY_ACCEPT)
         return error_response(
             HTTPStatus.NOT_ACCEPTABLE, f"ask for a WebSocket upgrade, or with Accept for one of {types}"
@@ -164,3 +176,24 @@ class Routes:
             raise BadRequest(
                 HTTPStatus.FORBIDDEN, f"origin {origin} is not allowed; the gateway's --allow-origin names it"
             )
+
+
+def _filter(request: Request) -> Filter | None:
+    """What the argument `filter` wants of the messages; None for all."""
+    text = request.argument("filter")
+    if text is None:
+        return None
+    try:
+        return parse_filter(json.loads(text))
+    except BadFilter as error:
+        raise BadRequest(HTTPStatus.BAD_REQUEST, str(error)) from None
+    except (ValueError, RecursionError):
+        raise BadRequest(HTTPStatus.BAD_REQUEST, "the argument filter is no JSON") from None
+
+
+def _envelope(request: Request) -> type[WebSocketSession]:
+    """How a WebSocket is given its messages: bare, or with their positions."""
+    envelope = request.argument("envelope")
+    if envelope not in (None, "json"):
+        raise BadRequest(HTTPStatus.BAD_REQUEST, "the argument envelope is json, or left out for bare bodies")
+    return WebSocketSession if envelope is None else EnvelopeSession

@@ -19,6 +19,7 @@ from typing import ClassVar, cast
 from gateways.push.access.grant import Visitor
 from gateways.push.backlog import Backlog
 from gateways.push.context import Context
+from gateways.push.filter import Filter
 from gateways.push.frame import Burst, Encoding, Frame
 from gateways.push.history import Replay
 
@@ -137,6 +138,13 @@ class Session(asyncio.Protocol, ABC):
         elif not self._backlog.add(burst, self.encoding, self._context.clock()):
             self.close(Ending.SLOW)
 
+    def miss(self, channel: str) -> None:
+        """Tell that messages of `channel` are lost here, nobody knows how many."""
+        if self._backlog is not None:
+            self._backlog.tear(channel)
+        elif self._listening:
+            self._write_gap(channel, None)
+
     def replay(self, topic: str, replay: Replay) -> None:
         """Give what was missed, after a word about what of it is lost."""
         if replay.gap:
@@ -226,10 +234,10 @@ class Session(asyncio.Protocol, ABC):
         self._context.gate.leave(self.visitor)
         self._context.release(self)
 
-    def _follow(self, topic: str, since: str | None) -> None:
+    def _follow(self, topic: str, since: str | None, wanted: Filter | None) -> None:
         """Begin with what was missed, if a position is known, and go on with what comes."""
         logger.info("%s follows topic %s by %s", self.peer, topic, self.kind)
-        self.replay(topic, self._context.hub.subscribe(topic, self, since))
+        self.replay(topic, self._context.hub.subscribe(topic, self, since, wanted))
 
     def _next_write(self, backlog: Backlog) -> bytes:
         """What has waited longest, in pieces joined up to a size worth a write; empty at the end."""
@@ -237,8 +245,9 @@ class Session(asyncio.Protocol, ABC):
         size = 0
         while size < _WRITE_BYTES and (waiting := backlog.take()) is not None:
             if waiting.lost:
-                self._context.lost[waiting.topic] += waiting.lost
-                parts.append(self._gap(waiting.topic, waiting.lost))
+                self._context.lost[self._context.hub.topic_of(waiting.channel) or ""] += waiting.lost
+            if waiting.lost or waiting.torn:
+                parts.append(self._gap(waiting.channel, None if waiting.torn else waiting.lost))
             parts.append(waiting.data)
             size += len(waiting.data) + 1
         return b"".join(parts)

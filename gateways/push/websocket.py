@@ -13,6 +13,7 @@ import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import ClassVar
 
 from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.frames import Frame as WireFrame
@@ -23,10 +24,12 @@ from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
 from gateways.push.context import Context
+from gateways.push.filter import Filter
 from gateways.push.frame import Encoding
 from gateways.push.http import BadRequest, Request
+from gateways.push.lines import gap_json, message_json
 from gateways.push.session import CLOSED, GONE, PROTOCOL_ERROR, Ending, Session
-from gateways.push.wire import DEFLATE, WebSocketEncoding, websocket_message
+from gateways.push.wire import DEFLATE, WebSocketEncoding, websocket_message, wire_frame
 
 logger = logging.getLogger(__name__)
 
@@ -159,15 +162,35 @@ class WebSocketConnection(Session):
 class WebSocketSession(WebSocketConnection):
     """One text frame a message, binary where the body is no UTF-8."""
 
-    __slots__ = ("_since",)
+    __slots__ = ("_since", "_wanted")
 
     kind = "websocket"
+    message: ClassVar[WebSocketEncoding] = websocket_message
 
-    def __init__(self, context: Context, topic: str, since: str | None, handshake: Handshake) -> None:
-        super().__init__(context, (topic,), handshake, websocket_message)
+    def __init__(
+        self,
+        context: Context,
+        topic: str,
+        since: str | None,
+        handshake: Handshake,
+        wanted: Filter | None = None,
+    ) -> None:
+        super().__init__(context, (topic,), handshake, self.message)
         self._since = since
+        self._wanted = wanted
 
     def _open(self) -> None:
         super()._open()
         for topic in self.topics:
-            self._follow(topic, self._since)
+            self._follow(topic, self._since, self._wanted)
+
+
+class EnvelopeSession(WebSocketSession):
+    """One JSON object a message, as a line of NDJSON: with its position, to go on from, and gaps told."""
+
+    __slots__ = ()
+
+    message = WebSocketEncoding(lambda frame: (Opcode.TEXT, message_json(frame)))
+
+    def _gap(self, topic: str, lost: int | None) -> bytes:
+        return wire_frame(Opcode.TEXT, gap_json(lost))

@@ -45,6 +45,7 @@ class Ours(Server):
 
     async def listen(self) -> int:
         from gateways.push.context import Context
+        from gateways.push.entry import Entry
         from gateways.push.front import Front
         from gateways.push.hub import Hub
         from gateways.push.limits import Limits
@@ -53,6 +54,7 @@ class Ours(Server):
         from nsqgw.service.origin import OriginPolicy
 
         clock = asyncio.get_running_loop().time
+        self._entry = Entry
         self._hub = Hub([TOPIC], clock)
         # the audience answers no ping, and the machine may be busy for long
         limits = Limits(max_connections=20_000, ping_interval=1e6, max_queue_age=1e6, max_queue_bytes=2**30)
@@ -67,7 +69,7 @@ class Ours(Server):
         return self._hub.subscribers(TOPIC)
 
     async def broadcast(self, joined: int) -> None:
-        for _ in self._hub.fan_out(TOPIC, [BODY] * joined):
+        for _ in self._hub.fan_out(TOPIC, [self._entry(BODY) for _ in range(joined)]):
             await asyncio.sleep(0)
 
     def waiting(self) -> bool:

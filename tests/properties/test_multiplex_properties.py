@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from websockets.frames import Opcode
 from websockets.protocol import Protocol, Side
 
+from gateways.push.entry import Entry
 from gateways.push.frame import Frame
 from gateways.push.protocol import (
     DIALECTS,
@@ -92,12 +93,12 @@ def test_a_message_is_written_as_one_frame_and_read_back(
 ) -> None:
     dialect = DIALECTS[name]
     client = Protocol(Side.CLIENT, max_size=None)
-    client.receive_data(Frame(body, channel, "e", offset).encoded(dialect.message))
+    client.receive_data(Frame(Entry(body), channel, "e", offset).encoded(dialect.message))
     (frame,) = client.events_received()
     data = bytes(frame.data)
     document = json.loads(data) if dialect is JSON else msgpack.unpackb(data)
     assert document["channel"] == channel
-    assert document["position"] == f"e-{offset}"
+    assert document["position"] == f"e-{offset}-{document['key']}"
     echo = Command(1, "publish", {key: document[key] for key in ("data", "base64") if key in document})
     assert echo.data(from_json=dialect is JSON) == body
 

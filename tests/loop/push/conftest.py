@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from gateways.push.channel import ChannelLimits
 from gateways.push.context import Context
 from gateways.push.front import Front
 from gateways.push.http import Response
@@ -18,6 +19,8 @@ from gateways.push.hub import Hub
 from gateways.push.limits import Limits
 from gateways.push.policy import Policy
 from gateways.push.routes import Routes
+from gateways.push.routing import Route, Routing
+from harness.entries import entries
 from nsqgw.service.hosts import AllowedHosts
 from nsqgw.service.origin import OriginPolicy
 
@@ -39,8 +42,9 @@ class Served:
 
     def publish(self, *bodies: bytes, topic: str = "events") -> None:
         """Fan out at once."""
-        for _ in self.hub.fan_out(topic, bodies):
-            pass
+        for channel, own in self.hub.routing.channels_of(topic, entries(*bodies)).items():
+            for _ in self.hub.fan_out(channel, own):
+                pass
 
 
 @dataclass
@@ -82,10 +86,12 @@ async def serve() -> AsyncIterator[Serve]:
         limits: Limits = QUICK,
         allow_origins: tuple[str, ...] = (),
         policies: Mapping[str, Policy] | None = None,
+        routes: tuple[Route, ...] = (),
+        channels: ChannelLimits | None = None,
         **parts: Any,
     ) -> Served:
         clock = asyncio.get_running_loop().time
-        hub = Hub(["events", "other"], clock)
+        hub = Hub(Routing(["events", "other"], routes), clock, limits=channels)
         context = Context(hub=hub, limits=limits, clock=clock, policies=policies or {}, **parts)
         hosts = AllowedHosts("test:0")
         routes = Routes(context, hosts, OriginPolicy(allow_origins), {"/": PAGE}, lambda: {"events": True})

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from itertools import count
 from types import SimpleNamespace
 from typing import Any
 
 from gateways.push.feed import Feed
 from gateways.push.frame import Burst
 from gateways.push.hub import Hub
+from gateways.push.routing import Route, Routing
 from gateways.push.wire import websocket_message
 from harness.polling import eventually_async
 
@@ -31,6 +33,7 @@ class Consumer:
 
     def __init__(self) -> None:
         self._batches: asyncio.Queue[Batch | None] = asyncio.Queue()
+        self._ids = count()
         self.max_wait: float | None = None
 
     async def start(self) -> None:
@@ -40,8 +43,15 @@ class Consumer:
         self._batches.put_nowait(None)
 
     def arrive(self, *bodies: bytes) -> Batch:
-        batch = Batch(SimpleNamespace(body=body) for body in bodies)
+        batch = Batch(
+            SimpleNamespace(body=body, timestamp=1, id=b"%016d" % next(self._ids)) for body in bodies
+        )
         self._batches.put_nowait(batch)
+        return batch
+
+    def arrive_again(self, before: Batch, *bodies: bytes) -> Batch:
+        batch = self.arrive(*bodies)
+        batch[:0] = before
         return batch
 
     async def batches(self, max_messages: int, max_bytes: int, max_wait: float) -> AsyncIterator[Batch]:
@@ -60,9 +70,9 @@ class Taker:
         self.bodies.append([frame.body for frame in burst.frames])
 
 
-async def started(**settings: float) -> tuple[Feed, Consumer, Taker]:
-    hub, consumer, taker = Hub(["t"]), Consumer(), Taker()
-    hub.subscribe("t", taker)
+async def started(routes: tuple[Route, ...] = (), **settings: float) -> tuple[Feed, Consumer, Taker]:
+    hub, consumer, taker = Hub(Routing(["t"], routes)), Consumer(), Taker()
+    hub.subscribe_pattern("t*", taker, {})
     feed = Feed(consumer, hub, **settings)  # type: ignore[arg-type]
     await feed.start()
     return feed, consumer, taker
@@ -87,3 +97,20 @@ async def test_of_a_sampled_topic_the_newest_goes_on_and_all_are_finished() -> N
     await eventually_async(lambda: last.finished)
     await feed.stop(1.0)  # what was finished is not lost
     assert taker.bodies == [[b"3"], [b"4"]]
+
+
+async def test_what_nsqd_delivers_again_is_finished_and_not_shown_again() -> None:
+    feed, consumer, taker = await started()
+    first = consumer.arrive(b"1", b"2")
+    again = consumer.arrive_again(first, b"3")
+    await eventually_async(lambda: again.finished)
+    assert taker.bodies == [[b"1", b"2"], [b"3"]]
+    await feed.stop(1.0)
+
+
+async def test_of_a_sampled_topic_each_channel_has_its_newest() -> None:
+    feed, consumer, taker = await started(rate=20.0, routes=(Route("t", "t.{id}"),))
+    consumer.arrive(b'{"id":1}', b'{"id":2}', b'{"id":1,"n":2}')
+    await eventually_async(lambda: len(taker.bodies) == 2)
+    assert taker.bodies == [[b'{"id":1,"n":2}'], [b'{"id":2}']]
+    await feed.stop(1.0)

@@ -13,6 +13,7 @@ from websockets.exceptions import ConnectionClosed
 
 from gateways.push.limits import Limits
 from gateways.push.policy import parse_policy
+from gateways.push.position import OLDEST
 from harness.polling import eventually_async
 
 UPGRADE = (
@@ -139,9 +140,9 @@ async def test_server_sent_events(serve, dial) -> None:
     assert b"Content-Type: text/event-stream\r\n" in head
     assert (await peer.read_until(b"\n\n")).startswith(b"retry: ")
     served.publish(b"one\ntwo", b"\xff")
-    epoch = served.hub.missed("events", None).position.partition("-")[0].encode()
-    await peer.read_until(b"id: %s-1\ndata: one\ndata: two\n\n" % epoch)
-    await peer.read_until(b"id: %s-2\nevent: binary\ndata: /w==\n\n" % epoch)
+    one, two = (frame.position.encode() for frame in served.hub.missed("events", OLDEST).frames)
+    await peer.read_until(b"id: %s\ndata: one\ndata: two\n\n" % one)
+    await peer.read_until(b"id: %s\nevent: binary\ndata: /w==\n\n" % two)
     assert await peer.read_until(b"\n\n") == b":\n\n"
     await peer.close()
     await eventually_async(lambda: served.hub.subscribers("events") == 0)

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateways.push.backlog import ENTRY_BYTES, Backlog
+from gateways.push.entry import Entry
 from gateways.push.frame import Burst, Frame
 from gateways.push.policy import Lag, Policy, parse_policy
 from nsqgw.errors import ConfigError
@@ -20,7 +21,7 @@ def bare(frame: Frame) -> bytes:
 
 
 def burst(*bodies: bytes, topic: str = "t") -> Burst:
-    return Burst(topic, [Frame(body, topic) for body in bodies])
+    return Burst(topic, [Frame(Entry(body), topic) for body in bodies])
 
 
 def backlog(room: int, policies: Mapping[str, Policy] | None = None) -> Backlog:

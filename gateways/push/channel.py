@@ -1,0 +1,41 @@
+"""One channel: who follows it, what is kept of it, and what it has done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateways.push.audience import Audience
+from gateways.push.history import History
+
+
+@dataclass(frozen=True)
+class ChannelLimits:
+    """How many channels there may be, and for how many seconds one is kept that nobody uses."""
+
+    max_channels: int = 10_000
+    idle_timeout: float = 300.0
+
+
+class Channel:
+    """A channel of `topic`; times are in seconds."""
+
+    __slots__ = ("audience", "deliveries", "history", "messages", "name", "topic", "used_at")
+
+    def __init__(self, name: str, topic: str, history: History, now: float) -> None:
+        self.name = name
+        self.topic = topic
+        self.history = history
+        self.audience = Audience()
+        self.used_at = now
+        """When a message came or a subscriber went."""
+        self.messages = 0
+        self.deliveries = 0
+
+    def count(self, messages: int, deliveries: int) -> None:
+        """Messages were fanned out."""
+        self.messages += messages
+        self.deliveries += deliveries
+
+    def is_idle(self, now: float, timeout: float) -> bool:
+        """Whether it can go: nobody follows it, nothing is kept, and it was not used for `timeout`."""
+        return not len(self.audience) and not len(self.history) and now - self.used_at > timeout
