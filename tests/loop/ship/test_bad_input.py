@@ -24,10 +24,10 @@ from gateways.pipeline.fan_out import Route
 from gateways.pipeline.pipeline import Pipeline, PipelineLimits
 from gateways.pipeline.retry import RetryPolicy
 from gateways.pipeline.sink import CONFIRMED, Outcome, Sink
+from gateways.service.problems import BadConfigFile
 from gateways.ship.config_file import load_config
 from gateways.ship.dead_letters.envelope import read_letter
 from gateways.ship.dead_letters.store import SinkDeadLetters
-from gateways.service.problems import BadConfigFile
 from harness.log_services import KINDS, LogService, Reply, running, settings_for
 from harness.pipeline import FakeSource, ScriptedSink
 from harness.polling import eventually_async
