@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import resource
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
@@ -11,13 +9,12 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 import click
 
 from compat.go_logs import log_to_stderr
+from gateways.cli.open_files import allow_all_files
 from gateways.cli.options import OPTIONAL_ADDRESS, allow_host_option
 from nsqgw.service.lifecycle import run
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
-
-logger = logging.getLogger(__name__)
 
 DRAIN_TIMEOUT = 10.0
 
@@ -83,15 +80,6 @@ def run_daemon(
 ) -> int:
     """Log as the original does, run until a signal, and return the exit code."""
     log_to_stderr(log_prefix, log_level)
-    _allow_all_files()
+    allow_all_files()
     service = DaemonService(name, daemon, metrics)
     return run(service, admin_address=admin_address, drain_timeout=DRAIN_TIMEOUT, allow_hosts=allow_hosts)
-
-
-def _allow_all_files() -> None:
-    """Have as many files and connections open as this process may, as programs in Go do."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    except (ValueError, OSError) as error:
-        logger.warning("the limit of open files stays as it is: %s", error)

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from gateways.cli.open_files import allow_all_files
 from gateways.cli.options import DURATION, OPTIONAL_ADDRESS
 from gateways.cli.push_history import HISTORY, LIMITS
 from gateways.cli.push_listen import LISTEN
@@ -77,6 +78,7 @@ def command(**flags: Any) -> int:
     except ConfigError as error:
         raise click.UsageError(str(error)) from None
     logs.configure(flags["log_level"], flags["log_format"])
+    allow_all_files()
     return run(
         gateway,
         admin_address=flags["admin_address"],

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from gateways.cli.go_flags import GoCommand
+from gateways.cli.open_files import allow_all_files
 from gateways.cli.options import (
     ADDRESS,
     DURATION,
@@ -90,6 +91,7 @@ def command(**flags: Any) -> int:
     except ConfigError as error:
         raise click.UsageError(str(error)) from None
     logs.configure(flags["log_level"], flags["log_format"])
+    allow_all_files()
     return run(
         watcher,
         admin_address=flags["admin_address"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import signal
 import socket
 from pathlib import Path
@@ -107,3 +108,19 @@ def test_a_port_in_use_and_an_nsqd_that_is_not_there() -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("nsqgw push: nothing could be reached within 0.3s: 127.0.0.1:1: ")
     assert done.stderr.count("\n") == 1
+
+
+FEW_FILES = """
+import resource, sys
+from gateways.cli.main import main
+resource.setrlimit(resource.RLIMIT_NOFILE, (256, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+sys.exit(main())
+"""
+
+
+def test_as_many_browsers_may_come_as_the_system_has_files_for(nsqd, tmp_path: Path) -> None:
+    flags = ("--nsqd-tcp-address", nsqd.tcp_address, "--listen", "127.0.0.1:0", "--admin-address", "")
+    with Nsqgw(tmp_path, "push", *TOPIC, *flags, program=("-c", FEW_FILES)) as push:
+        push.wait_for("streaming events")
+        soft, hard = resource.prlimit(push.process.pid, resource.RLIMIT_NOFILE)
+        assert soft == hard
