@@ -133,7 +133,7 @@ def read_key_set(data: bytes) -> tuple[TokenKey, ...]:
     try:
         entries = json.loads(data)["keys"]
         keys = tuple(key for entry in entries[:MAX_KEYS] if (key := _key_of(entry)) is not None)
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise ConfigError('this is no JWK set: {"keys": [...]} is expected') from None
     if not keys:
         raise ConfigError(f"the JWK set has no public key for {', '.join(_PUBLIC)}")

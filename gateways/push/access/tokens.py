@@ -111,7 +111,7 @@ class TokenVerifier:
         keys = [key for key in self._keys() if _usable(key, now)]
         if not keys:
             raise UnknownKey("there is no key to verify the token with")
-        if algorithm not in {key.algorithm for key in keys}:
+        if algorithm not in [key.algorithm for key in keys]:
             raise BadToken("the algorithm of the token is not taken")
         fitting = [
             key for key in keys if key.algorithm == algorithm and (key.kid is None or kid in (None, key.kid))
