@@ -27,7 +27,7 @@ help:
 	@echo "make soak             property tests with many more examples, twenty minutes of fuzzing, 10,000 silent connections, ship-kills, soak-reconnects, soak-kills and soak-outage"
 	@echo "make soak-reconnects  10 million messages, a reconnect a second (ARGS='--count 500000' for fewer)"
 	@echo "make soak-outage      a service that is down for an hour under load (ARGS='--seconds 60' for less)"
-	@echo "make ship-kills       each sink of nsqgw ship, gateway and nsqd killed while 100,000 events flow (SHIP_EVENTS=10000 for fewer)"
+	@echo "make ship-kills       each sink of nsqgw ship, gateway and nsqd killed while 100,000 events flow (SHIP_EVENTS=10000 for fewer), the gateway a hundred times"
 	@echo "make soak-kills       kill -9 under load a thousand times, losing nothing (KILL_ROUNDS=100 for fewer)"
 	@echo "make clean            remove the virtual environment, caches and what was built"
 
@@ -121,7 +121,8 @@ soak-reconnects: venv
 ship-kills: venv
 	@tools/real_daemons.sh
 	@tools/real_sinks.sh || { test -z "$(CI)" && echo "make: going on without real log services"; }
-	SHIP_EVENTS=$(or $(SHIP_EVENTS),100000) $(BIN)/pytest tests/integration/ship/test_killed_in_turn.py \
+	SHIP_EVENTS=$(or $(SHIP_EVENTS),100000) GATEWAY_KILLS=$(or $(GATEWAY_KILLS),100) \
+		$(BIN)/pytest tests/integration/ship/test_ship_faults.py tests/integration/ship/test_killed_in_turn.py \
 		-n 2 --dist=load --timeout 600 -rP --show-capture=stdout $(ARGS)
 
 soak-kills: venv
