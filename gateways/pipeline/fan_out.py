@@ -29,6 +29,7 @@ class Route:
     """One sink of a pipeline.
 
     name       how transforms, metrics and logs call it; empty for the sink's own name
+    part_of    how transforms call it, where that is not its name: they choose all parts of a sink or none
     required   whether messages wait for it
     max_bytes  bytes that may wait for one that is not required; what comes above them is dropped and counted
 
@@ -42,6 +43,7 @@ class Route:
     batch: BatchLimits | None = None
     delivery: DeliveryLimits | None = None
     retry: RetryPolicy | None = None
+    part_of: str = ""
 
 
 class FanOut:
@@ -64,10 +66,12 @@ class FanOut:
         self._counters = counters
         self._best_effort: list[tuple[Branch, BestEffort, int]] = []
         self._lost: set[str] = set()
+        self._chosen_as: dict[str, str] = {}
         self.required: list[Branch] = []
         self.branches: list[Branch] = []
         for route in routes:
             name = route.name or route.sink.name
+            self._chosen_as[name] = route.part_of or name
             ends = Required(name, len(self.required), answers, burial) if route.required else BestEffort(name)
             branch = Branch(
                 name,
@@ -107,7 +111,11 @@ class FanOut:
         """Those that a sink has already, or is not to get, are left out for it."""
         chosen: list[list[Pair]] = [[] for _ in self.required]
         for message, view in pairs:
-            routed = [number for number, branch in enumerate(self.required) if _is_for(branch.name, view)]
+            routed = [
+                number
+                for number, branch in enumerate(self.required)
+                if _is_for(self._chosen_as[branch.name], view)
+            ]
             wanted = [number for number in routed if not self._answers.has(number, message)]
             for number in wanted:
                 chosen[number].append((message, view))
@@ -116,7 +124,8 @@ class FanOut:
             if self._answers.shared or not wanted:
                 self._answers.expect(message, sum(1 << number for number in wanted))
         for branch, ends, max_bytes in self._best_effort:
-            self._offer(branch, ends, max_bytes, [pair for pair in pairs if _is_for(branch.name, pair[1])])
+            name = self._chosen_as[branch.name]
+            self._offer(branch, ends, max_bytes, [pair for pair in pairs if _is_for(name, pair[1])])
         for branch, part in zip(self.required, chosen, strict=True):
             if part:
                 branch.add([message for message, _ in part], [view for _, view in part])

@@ -13,6 +13,8 @@ from gateways.pipeline.rate import RateLimits
 from gateways.pipeline.retry import RetryPolicy
 from gateways.service.values import Bytes, Seconds
 from gateways.ship.destination import SinkSettings
+from gateways.ship.sinks.endpoints import parse_endpoint
+from gateways.ship.sinks.http_settings import HttpSinkSettings
 
 
 class SinkBatch(BaseModel):
@@ -72,8 +74,22 @@ class NamedSink(BaseModel):
     )
     send_timeout: Seconds | None = Field(default=None, gt=0, le=900, description="for one try")
 
+    def routes(self, limits: PipelineLimits, retry: RetryPolicy) -> list[Route]:
+        """The sink, not yet open, in a pipeline that treats its sinks so; several where all hosts get all."""
+        to = self.to
+        if not isinstance(to, HttpSinkSettings) or to.balance != "all" or len(to.url) == 1:
+            return [self.route(limits, retry)]
+        return [
+            replace(
+                self.model_copy(update={"to": to.model_copy(update={"url": (url,)})}).route(limits, retry),
+                name=f"{self.name} {number} at {parse_endpoint(url).address.host_and_port}".strip(),
+                part_of=self.name,
+            )
+            for number, url in enumerate(to.url, 1)
+        ]
+
     def route(self, limits: PipelineLimits, retry: RetryPolicy) -> Route:
-        """The sink, not yet open, in a pipeline that treats its sinks so."""
+        """One sink of it all, even when it has several hosts."""
         concurrency = self.concurrency or limits.concurrency
         most = limits.max_concurrency if self.max_concurrency is None else self.max_concurrency
         timeout = self.send_timeout or max(limits.send_timeout, self.to.patience())

@@ -116,6 +116,10 @@ class ShipSettings(BaseModel):
             return self
         if any(sink.to == dead_letter.to for sink in self.sinks):
             raise ValueError(f"dead_letter {dead_letter.name} is one of its sinks: give it a sink of its own")
+        if getattr(dead_letter.to, "balance", "") == "all":
+            raise ValueError(
+                f"dead_letter {dead_letter.name} goes to one place: give it another balance than all"
+            )
         if isinstance(dead_letter.to, NsqSettings) and self._is_near(dead_letter.to):
             for topic in self.topics:
                 target = dead_letter.to.topic.replace("{topic}", topic)
@@ -147,7 +151,7 @@ class ShipSettings(BaseModel):
     def routes(self) -> list[Route]:
         """The sinks, not yet open, as this pipeline treats them."""
         limits, retry = self.pipeline_limits(), self.retry_policy()
-        return [sink.route(limits, retry) for sink in self.sinks]
+        return [route for sink in self.sinks for route in sink.routes(limits, retry)]
 
     def connections_per_nsqd(self) -> int:
         """As many as it takes to have `max_in_flight` in hand from a single nsqd."""

@@ -12,7 +12,9 @@ from urllib.parse import urlsplit
 
 from nsqgw.http.address import HttpAddress, parse_http_address
 
-Balance = Literal["round_robin", "least_in_flight", "epsilon_greedy"]
+Balance = Literal["round_robin", "hostpool", "least_in_flight", "epsilon_greedy", "all"]
+"""hostpool is round_robin by the name that nsq_to_http has for it: hosts that fail rest in all of them.
+all makes each host a sink of its own, which whoever makes sinks has to see to."""
 
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 30.0

@@ -33,6 +33,7 @@ from gateways.ship.sinks.endpoints import (
 from gateways.ship.sinks.http_answers import Answer, StatusRules
 from gateways.ship.sinks.http_client import HttpClient
 from gateways.ship.sinks.http_settings import HttpSinkSettings, fits_header
+from gateways.ship.sinks.oauth2 import ClientCredentials
 from gateways.ship.sinks.parts import Part, Settled, by_place, send_parts
 from nsqgw.config import USER_AGENT
 from nsqgw.errors import ConfigError, ConnectionFailed, NSQError
@@ -111,6 +112,7 @@ class HttpSinkBase(abc.ABC):
         self._settled: WeakKeyDictionary[Batch, Settled] = WeakKeyDictionary()
         self._client: HttpClient | None = None
         self._compressor: Compressor | None = None
+        self._oauth2: ClientCredentials | None = None
 
     async def open(self) -> None:
         """Nothing is sent: a service that is down at the start is waited for, as at any other time."""
@@ -122,8 +124,12 @@ class HttpSinkBase(abc.ABC):
             request_timeout=settings.request_timeout,
             max_idle=self._concurrency * (self.at_once if self.has_places or self.one_by_one else 1),
         )
+        urls = list(settings.url)
+        if settings.oauth2 is not None:
+            urls.append(settings.oauth2.token_url)
+            self._oauth2 = ClientCredentials(settings.oauth2, self._client)
         try:
-            await self._client.prepare(with_tls=any(url.startswith("https:") for url in settings.url))
+            await self._client.prepare(with_tls=any(url.startswith("https:") for url in urls))
         except ConfigError as error:
             raise SinkUnusable(f"{self.describe()}: {error}") from error
 
@@ -266,6 +272,11 @@ class HttpSinkBase(abc.ABC):
         if request.fill is not None:
             target = target.replace("%s", request.fill)
         authorization = self._authorization or address.authorization
+        if self._oauth2 is not None:
+            granted = await self._oauth2.header()
+            if isinstance(granted, Outcome):
+                return granted
+            authorization = granted
         common = {"Authorization": authorization} if authorization is not None else {}
         proof = self.signature(SignedRequest(request.method, target, address.origin, body))
         start = RequestStartLine(request.method, target, "HTTP/1.1")
@@ -282,6 +293,8 @@ class HttpSinkBase(abc.ABC):
         except (NSQError, OSError) as error:
             return _failure(error)
         outcome = judge(answer)
+        if self._oauth2 is not None and self._oauth2.note(authorization or "", answer.status):
+            return Outcome(Fate.RETRY, f"{answer.summary}: the token is not taken any more")
         if outcome.fate is not Fate.CONFIRMED and answer.body and logger.isEnabledFor(logging.DEBUG):
             text = " ".join(answer.body[:_SHOWN_BYTES].decode("utf-8", "replace").split())
             logger.debug("%s: %s, and says: %s", self.describe(), outcome.reason, text)

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from gateways.service.values import Seconds, Secret
 from gateways.ship.sinks.compression import Compression
 from gateways.ship.sinks.endpoints import Balance
+from gateways.ship.sinks.oauth2 import OAuth2Settings
 from gateways.ship.sinks.settings import SinkSettings, Urls
 from nsqgw.config import TlsConfig
 from nsqgw.errors import ConfigError
@@ -51,11 +52,13 @@ class HttpSinkSettings(SinkSettings):
 
     url: Urls = Field(description="one URL, or a list of hosts that are used in turn")
     balance: Balance = Field(
-        default="round_robin", description="which of several hosts is next; one that fails rests for a while"
+        default="round_robin",
+        description="which of several hosts is next, one that fails rests for a while; all: each gets all",
     )
     username: str | None = Field(default=None, description="for Basic authentication")
     password: Secret | None = Field(default=None, description="for Basic authentication")
     bearer_token: Secret | None = Field(default=None, description="sent as `Authorization: Bearer ...`")
+    oauth2: OAuth2Settings | None = Field(default=None, description="for a token by client credentials")
     headers: dict[str, Secret] = Field(default={}, description="further headers of each request")
     compression: Compression = Field(default="none", description="of request bodies")
     compression_level: int | None = Field(
@@ -74,6 +77,8 @@ class HttpSinkSettings(SinkSettings):
             raise ValueError("username and password go together: give both or none")
         if self.username is not None and self.bearer_token is not None:
             raise ValueError("username and bearer_token exclude each other: give one of them")
+        if self.oauth2 is not None and (self.username or self.bearer_token):
+            raise ValueError("oauth2 excludes username and bearer_token: give one of them")
         for name, value in self.headers.items():
             if not name.isascii() or not fits_header(name + value.get_secret_value()):
                 raise ValueError(f"header {name!r} contains what no header may: line ends, or a NUL")

@@ -81,6 +81,20 @@ def test_no_more_is_in_hand_than_a_rate_lets_through_in_time() -> None:
     assert pipeline(named(), optional).max_in_flight_each() == 2500
 
 
+def test_all_hosts_are_sinks_that_transforms_know_by_one_name() -> None:
+    hosts = {"type": "http", "url": ["http://a/x", "http://b:8080/x", "http://a/y"], "balance": "all"}
+    routes = pipeline(named(to=hosts), named(name="other")).routes()
+    assert [(route.name, route.part_of) for route in routes] == [
+        ("n 1 at a:80", "n"),
+        ("n 2 at b:8080", "n"),
+        ("n 3 at a:80", "n"),
+        ("other", ""),
+    ]
+    assert [route.sink.describe() for route in routes[:2]] == ["http://a/***", "http://b:8080/***"]
+    with pytest.raises(ValidationError, match="dead_letter n goes to one place"):
+        pipeline(named(name="other"), dead_letter=named(to=hosts))
+
+
 def test_the_share_of_refusals_is_for_all_sinks() -> None:
     (route,) = pipeline(named(), dead_letter_max_ratio=0.9).routes()
     assert route.delivery is not None
