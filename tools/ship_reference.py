@@ -7,9 +7,7 @@ What a setting means is its description, or its line in the docstring of its mod
 
 from __future__ import annotations
 
-import re
 import types
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -22,6 +20,7 @@ from gateways.service.values import Bytes, Seconds
 from gateways.ship.config import ServiceSettings
 from gateways.ship.config_file import GROUPS, OF_ANY_SINK, pipeline_keys
 from gateways.ship.destination import SinkSettings
+from gateways.ship.meaning import meaning, summary
 from gateways.ship.named_sink import NamedSink, SinkBatch, SinkRate, SinkRetry
 from gateways.ship.settings import ShipSettings
 from gateways.ship.transforms.chain import TransformSettings
@@ -44,7 +43,6 @@ _NAMES = {"sinks": "names of sinks", "dead_letter": "name of a sink"}
 """Values of a pipeline that are tables in the model and names in the file."""
 
 _UNITS = ((Seconds, "duration"), (Bytes, "size"))
-_ENTRY = re.compile(r"^ {4}(?P<names>[a-z_*]+(?:, [a-z_*]+)*)  +(?P<text>\S.*)$")
 
 
 def page() -> str:
@@ -63,11 +61,11 @@ def page() -> str:
             {name: NamedSink.model_fields[name] for name in OF_ANY_SINK},
         ),
         *(
-            _section(f"{name} in [sink.NAME]", _summary(model), model, model.model_fields)
+            _section(f"{name} in [sink.NAME]", summary(model), model, model.model_fields)
             for name, model in (("batch", SinkBatch), ("retry", SinkRetry), ("rate", SinkRate))
         ),
     ]
-    parts.append(_section("[[test]]", _summary(TrialSettings), TrialSettings, TrialSettings.model_fields))
+    parts.append(_section("[[test]]", summary(TrialSettings), TrialSettings, TrialSettings.model_fields))
     parts += [_typed("[secret.NAME]", model) for model in _members(AnyStore)]
     parts += [_typed("[sink.NAME]", model) for model in _members(SinkSettings)]
     parts += [_typed("transforms", model) for model in _members(TransformSettings)]
@@ -77,7 +75,7 @@ def page() -> str:
 def _typed(place: str, model: type[BaseModel]) -> str:
     kind = get_args(model.model_fields["type"].annotation)[0]
     rest = {name: field for name, field in model.model_fields.items() if name != "type"}
-    return _section(f'{place}: type = "{kind}"', _summary(model), model, rest)
+    return _section(f'{place}: type = "{kind}"', summary(model), model, rest)
 
 
 def _section(title: str, text: str, model: type[BaseModel], fields: dict[str, FieldInfo]) -> str:
@@ -96,38 +94,6 @@ def _written(model: type[BaseModel], name: str) -> str:
     """The key as it stands in the file."""
     group = name.partition("_")[0]
     return name.replace("_", ".", 1) if model is ShipSettings and group in GROUPS else name
-
-
-def meaning(model: type[BaseModel], name: str) -> str:
-    """What the setting means, in one line; empty when nobody says it."""
-    described = model.model_fields[name].description
-    return described or next((text for names, text in _entries(model) if name in names), "")
-
-
-def _entries(model: type[BaseModel]) -> Iterator[tuple[set[str], str]]:
-    """The names and texts in the docstrings of the model and those it comes from."""
-    for each in model.__mro__:
-        lines = (vars(each).get("__doc__") or "").splitlines()
-        for number, line in enumerate(lines):
-            found = _ENTRY.match(line)
-            if found is None:
-                continue
-            following = [text.strip() for text in _continued(lines[number + 1 :])]
-            names = set(found["names"].split(", "))
-            stars = {name[:-1] for name in names if name.endswith("*")}
-            names |= {name for name in model.model_fields if any(name.startswith(star) for star in stars)}
-            yield names, " ".join([found["text"], *following])
-
-
-def _continued(lines: Iterable[str]) -> Iterator[str]:
-    for line in lines:
-        if not line.startswith(" " * 6):
-            return
-        yield line
-
-
-def _summary(model: type[BaseModel]) -> str:
-    return (model.__doc__ or "").strip().split("\n\n")[0].replace("\n", " ")
 
 
 def _members(union: Any) -> list[type[BaseModel]]:

@@ -75,14 +75,19 @@ _NO_EFFECT = "Accepted without effect."
 @version_option("nsq_to_file")
 def command(**flags: Any) -> int:
     """Write topics to files, with the flags of nsq_to_file."""
-    _check(flags)
-    try:
-        config = _config(flags)
-    except ValidationError as error:
-        raise click.UsageError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
+    config = configured(flags)
     for folder in filter(None, (flags["output_dir"], flags["work_dir"])):
         os.makedirs(folder, _FOLDER_MODE, exist_ok=True)
     return run_gateway(config, name="nsqgw nsq_to_file")
+
+
+def configured(flags: dict[str, Any]) -> ShipConfig:
+    """The configuration that the flags stand for. UsageError for what cannot be used."""
+    _check(flags)
+    try:
+        return _config(flags)
+    except ValidationError as error:
+        raise click.UsageError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
 
 
 def _check(flags: dict[str, Any]) -> None:
@@ -96,7 +101,6 @@ def _check(flags: dict[str, Any]) -> None:
 
 
 def _config(flags: dict[str, Any]) -> ShipConfig:
-    """The configuration that the flags stand for."""
     access = taken_access(flags)
     level = flags["log_level"].lower()
     pipeline = ShipSettings.model_validate(

@@ -63,19 +63,23 @@ def command(**flags: Any) -> int:
 
     A POST is confirmed by any 2xx, a GET by 200 alone.
     """
+    return run_gateway(configured(flags), name="nsqgw nsq_to_http")
+
+
+def configured(flags: dict[str, Any]) -> ShipConfig:
+    """The configuration that the flags stand for. UsageError for what cannot be used."""
     if flags["consumer_opt"]:
         raise click.UsageError(
             f"--consumer-opt {flags['consumer_opt'][0]} is go-nsq's: TLS and AUTH are keys of [nsq] in a"
             " config file of 'nsqgw ship'"
         )
     try:
-        return run_gateway(_config(flags), name="nsqgw nsq_to_http")
+        return _config(flags)
     except ValidationError as error:
         raise click.UsageError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
 
 
 def _config(flags: dict[str, Any]) -> ShipConfig:
-    """The configuration that the flags stand for."""
     batches = min(_MAX_BATCHES, flags["publishers"])
     each = flags["publishers"] // batches
     pipeline = ShipSettings.model_validate(

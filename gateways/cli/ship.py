@@ -41,6 +41,12 @@ SUBCOMMANDS = {
     "test": ("gateways.cli.ship_test", "Run the tests that a config file has for its transforms."),
     "top": ("gateways.cli.ship_top", "Watch what a running gateway does."),
     "tap": ("gateways.cli.ship_tap", "Watch events come into a running gateway."),
+    "config": ("gateways.cli.ship_config", "What a config file can hold: a schema, examples."),
+    "convert": (
+        "gateways.cli.ship_convert",
+        "A command line of nsq_to_http or nsq_to_file as a config file.",
+    ),
+    "explain": ("gateways.cli.ship_explain", "What a sink would make of an answer of its service."),
     "dlq": ("gateways.cli.ship_dlq", "Dead letters: list, show, replay, export."),
 }
 """Name -> the module that has it as `command`, and its line in the help."""
