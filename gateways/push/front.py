@@ -21,7 +21,15 @@ from gateways.push.access.grant import Visitor
 from gateways.push.access.tls import ServerTls
 from gateways.push.context import Context
 from gateways.push.entrance import Entrance
-from gateways.push.http import END_OF_HEAD, BadRequest, Request, Response, error_response, parse_request
+from gateways.push.http import (
+    END_OF_HEAD,
+    STRICT_TRANSPORT,
+    BadRequest,
+    Request,
+    Response,
+    error_response,
+    parse_request,
+)
 from gateways.push.session import Session, tune
 from nsqgw.deadline import within
 from nsqgw.service.listen import BACKLOG, bound_address, listen
@@ -193,6 +201,8 @@ class HeadReader(asyncio.Protocol):
         self._deadline = self._context.clock() + self._context.limits.close_timeout
         if response.status >= HTTPStatus.BAD_REQUEST:
             self._context.refused[response.status] += 1
+        if self._visitor.secure:
+            response = replace(response, headers={**response.headers, **STRICT_TRANSPORT})
         self._transport.write(response.serialize(method))
         if self._transport.can_write_eof():
             self._transport.write_eof()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from gateways.push.front import Front
 from gateways.push.http import Response
 from gateways.push.hub import Hub
 from gateways.push.presence import Presence
+from gateways.push.revocation import disconnect
 from gateways.push.routes import Routes, client_module, static_pages
 from gateways.push.routing import Routing
 from gateways.reach import Reach
@@ -29,6 +30,7 @@ from nsqgw.service.origin import OriginPolicy
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
+    from tornado.routing import Rule
 
 logger = logging.getLogger(__name__)
 
@@ -172,6 +174,24 @@ class PushGateway:
         if self._context is None:
             return ()
         return push_metrics(self._context, {feed.consumer.topic: feed.connections for feed in self._feeds})
+
+    async def reload(self) -> None:
+        """Read the keys of tokens and the certificate anew; ConfigError, with the old ones in force."""
+        self._assembly.reload()
+
+    def disconnect(
+        self, *, user: str | None = None, client: str | None = None, channel: str | None = None
+    ) -> int:
+        """Send off those who fit all that is given, or end their subscription of `channel`; how many."""
+        if self._context is None:
+            return 0
+        return disconnect(self._context, user=user, client=client, channel=channel)
+
+    def admin_routes(self) -> Sequence[Rule]:
+        """/disconnect."""
+        from gateways.push.access.admin_pages import access_pages  # needs the extra `gateways`
+
+        return access_pages(self)
 
     def settings(self) -> dict[str, object]:
         """The settings in force."""

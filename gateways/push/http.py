@@ -42,6 +42,9 @@ _FORBIDDEN = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _SINGLE = frozenset({"host", "origin", "content-length"})
 """Headers that may come once only: with two, two readers may each believe another one."""
 
+STRICT_TRANSPORT: Mapping[str, str] = MappingProxyType({"Strict-Transport-Security": "max-age=31536000"})
+"""What goes with answers over TLS: browsers come by TLS only, for a year."""
+
 _MAX_ARGUMENTS = 32
 
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})

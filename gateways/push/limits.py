@@ -16,6 +16,8 @@ class Limits:
     handshake_timeout         for the head of a request to come
     max_client_message_bytes  of what a browser sends
     max_client_frames         that a browser may send between two looks at its connection
+    max_client_bytes          that a browser may send between two looks, as they come over the line
+    max_subscribes            that a browser may ask for between two looks
     max_queue_bytes           that may wait for one browser before its topic's policy acts
     max_queue_age             of what waits for a browser that is disconnected when it lags
     stall_timeout             for a browser that takes nothing at all, where no topic would close it earlier
@@ -36,6 +38,8 @@ class Limits:
     handshake_timeout: PositiveSeconds = 10.0
     max_client_message_bytes: PositiveBytes = 65_536
     max_client_frames: Count = 200
+    max_client_bytes: PositiveBytes = 2_097_152
+    max_subscribes: Count = 256
     max_queue_bytes: PositiveBytes = 1_048_576
     max_queue_age: PositiveSeconds = 10.0
     stall_timeout: PositiveSeconds = 60.0

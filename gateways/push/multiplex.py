@@ -47,6 +47,7 @@ class MultiplexSession(WebSocketConnection):
         "_parts",
         "_pinged_client_at",
         "_publishing",
+        "_subscribes",
         "client",
         "signing_in",
     )
@@ -62,6 +63,7 @@ class MultiplexSession(WebSocketConnection):
         self._parts: list[bytes] = []
         self._errors = 0
         self._publishing = 0
+        self._subscribes = 0
         self.signing_in = False
         """Whether a token is being looked at."""
         self._pinged_client_at = context.clock()
@@ -96,6 +98,7 @@ class MultiplexSession(WebSocketConnection):
 
     def _keep_alive(self, now: float) -> None:
         super()._keep_alive(now)
+        self._subscribes = 0
         if now - self._pinged_client_at >= self._context.limits.ping_interval:
             self._pinged_client_at = now
             self.say({"push": "ping"})
@@ -147,6 +150,9 @@ class MultiplexSession(WebSocketConnection):
     # what clients may ask for
 
     def _subscribe(self, command: Command) -> None:
+        self._subscribes += 1
+        if self._subscribes > self._context.limits.max_subscribes:
+            raise Refused(Fault.TOO_MANY_REQUESTS, f"at most {self._context.limits.max_subscribes} at once")
         context, channel = self._context, self._channel(command, Right.SUBSCRIBE)
         watching, wanted = command.flag("presence"), command.wanted()
         if any(covers(followed, channel) or covers(channel, followed) for followed in self.topics):
@@ -183,8 +189,9 @@ class MultiplexSession(WebSocketConnection):
             self.replay(channel, replay)
 
     def _unsubscribe(self, command: Command) -> None:
-        channel = self._channel(command)
+        channel = command.text("channel")
         if channel not in self.topics:
+            self._channel(command, Right.SUBSCRIBE)  # where it is unknown or not allowed, that is said
             raise Refused(Fault.NOT_SUBSCRIBED)
         self._drop(channel)
         self.say(reply(command, channel=channel))
@@ -250,12 +257,12 @@ class MultiplexSession(WebSocketConnection):
 
     # how it is said
 
-    def _channel(self, command: Command, right: Right | None = None) -> str:
+    def _channel(self, command: Command, right: Right) -> str:
         channel = command.text("channel")
-        if right is not None:
-            self.authorize(
-                right, channel
-            )  # first: who may not know a channel is not told whether there is one
+        if len(channel) > MAX_NAME:
+            raise Refused(Fault.BAD_REQUEST, f"channel has more than {MAX_NAME} characters")
+        # first: who may not have a channel is not told whether there is one
+        self.authorize(right, channel)
         if not self._context.hub.knows(channel):
             raise Refused(Fault.UNKNOWN_CHANNEL)
         return channel
@@ -279,6 +286,9 @@ class MultiplexSession(WebSocketConnection):
             watcher = cast("MultiplexSession", client)
             watcher.offer(notice.encoded(watcher.encoding), notice)
 
+
+MAX_NAME = 255
+"""Characters of a channel's name."""
 
 _FAULTS = {
     Denial.NO_GRANT: Fault.UNAUTHORIZED,

@@ -41,6 +41,7 @@ class Ending(Enum):
     BAD_COMMAND = (4501, "malformed command")
     INVALID_TOKEN = (4500, "invalid token")
     NO_TOKEN = (4502, "no token")
+    DISCONNECTED = (4503, "disconnected")
     TOO_MANY_CONNECTIONS = (4504, "too many connections")
     NOT_ALLOWED = (4507, "not allowed")
     TOO_MANY_ERRORS = (4509, "too many errors")

@@ -75,7 +75,7 @@ def handshake(request: Request, max_message_bytes: int, subprotocols: Sequence[s
 class WebSocketConnection(Session):
     """The conduct of a WebSocket, whatever is said on it: control frames, pings, bounds, closes."""
 
-    __slots__ = ("_answer", "_core", "_frames", "_heard_at", "_pinged_at", "_text", "encoding")
+    __slots__ = ("_answer", "_bytes", "_core", "_frames", "_heard_at", "_pinged_at", "_text", "encoding")
 
     def __init__(
         self, context: Context, topics: Collection[str], handshake: Handshake, encoding: WebSocketEncoding
@@ -85,6 +85,7 @@ class WebSocketConnection(Session):
         self._core = handshake.core
         self.encoding: Encoding = encoding.for_peer(handshake.deflate)
         self._frames = 0
+        self._bytes = 0
         self._text: codecs.IncrementalDecoder | None = None
         """While a text message comes in pieces."""
         self._heard_at = self._context.clock()
@@ -97,12 +98,16 @@ class WebSocketConnection(Session):
         events = self._core.events_received()
         self._context.client_frames += len(events)
         self._frames += len(events)
+        self._bytes += len(data)
         for event in events:
             if isinstance(event, WireFrame) and self._listening:
                 self._heard(event)
         if self._core.state is not State.OPEN:
             self._leave(CLOSED if self._core.parser_exc is None else PROTOCOL_ERROR)
-        elif self._frames > self._context.limits.max_client_frames:
+        elif (
+            self._frames > self._context.limits.max_client_frames
+            or self._bytes > self._context.limits.max_client_bytes
+        ):
             self.close(Ending.TOO_CHATTY)
         self._write_control()
 
@@ -132,7 +137,7 @@ class WebSocketConnection(Session):
                 self._text = None
 
     def _keep_alive(self, now: float) -> None:
-        self._frames = 0
+        self._frames = self._bytes = 0
         limits = self._context.limits
         if self._pinged_at is not None:
             if now - self._pinged_at >= limits.pong_timeout:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from gateways.push.http import Request, Response
+from gateways.push.http import STRICT_TRANSPORT, Request, Response
 
 PREFLIGHT_SECONDS = 600
 """How long a browser need not ask again."""
@@ -17,9 +17,11 @@ PREFLIGHT_SECONDS = 600
 def shared_with(request: Request) -> dict[str, str]:
     """Headers that let the page of `request`, whose origin is allowed, read the answer."""
     origin = request.headers.get("origin")
+    strict = STRICT_TRANSPORT if request.visitor.secure else {}
     if origin is None:
-        return {"Vary": "Origin"}
+        return {"Vary": "Origin", **strict}
     return {
+        **strict,
         "Access-Control-Allow-Origin": origin,
         "Vary": "Origin",
         "Access-Control-Allow-Credentials": "true",
