@@ -1,21 +1,29 @@
-"""`nsqgw push`: topics to browsers. Each group of options is a module of its own, named push_<part>."""
+"""`nsqgw push`: topics to browsers, by flags or by a config file.
+
+Each group of options is a module of its own, named push_<part>.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
+from gateways.cli.config_errors import reported
 from gateways.cli.open_files import allow_all_files
-from gateways.cli.options import DURATION, OPTIONAL_ADDRESS
 from gateways.cli.push_history import HISTORY, LIMITS
 from gateways.cli.push_listen import LISTEN
 from gateways.cli.push_security import SECURITY
+from gateways.cli.push_service import FIELDS, SERVICE
 from gateways.cli.push_streams import STREAMS
-from gateways.cli.service_options import log_options
 from gateways.cli.subcommands import WithSubcommands
 from gateways.push.config import PushConfig
+from gateways.push.config_file import PushProgram, load_program
 from gateways.push.gateway import PushGateway
+from gateways.push.settings import ServiceSettings
 from nsqgw.errors import ConfigError
 from nsqgw.service import logs
 from nsqgw.service.lifecycle import run
@@ -23,44 +31,33 @@ from nsqgw.service.lifecycle import run
 GROUPS = (STREAMS, LISTEN, SECURITY, LIMITS, HISTORY)
 """What they take are arguments of PushConfig."""
 
+SUBCOMMANDS = {
+    "validate": ("gateways.cli.push_validate", "Check a config file, and whether what it names is reached."),
+    "bridge": ("gateways.cli.push_bridge", "Publish topics into an nginx (push-stream or nchan)."),
+}
+"""Name -> the module that has it as `command`, and its line in the help."""
+
 
 class PushCommand(WithSubcommands):
     """Runs by flags or a config file."""
 
-    subcommands = {
-        "bridge": ("gateways.cli.push_bridge", "Publish topics into an nginx (push-stream or nchan)."),
-    }
+    subcommands = SUBCOMMANDS
 
 
 @click.command("push", cls=PushCommand, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A TOML file in place of all flags but those of the program; SIGHUP reads it again.",
+)
 @STREAMS
 @LISTEN
 @SECURITY
 @LIMITS
 @HISTORY
-@click.option(
-    "--connect-timeout",
-    type=DURATION,
-    default="10s",
-    show_default=True,
-    help="For the first connection to nsqd.",
-)
-@click.option(
-    "--drain-timeout",
-    type=DURATION,
-    default="10s",
-    show_default=True,
-    help="For browsers to leave at the end.",
-)
-@click.option(
-    "--admin-address",
-    type=OPTIONAL_ADDRESS,
-    default="127.0.0.1:9118",
-    show_default=True,
-    help="For /ping, /ready, /metrics and /config; empty for none.",
-)
-@log_options
-def command(**flags: Any) -> int:
+@SERVICE
+@click.pass_context
+def command(ctx: click.Context, /, config: Path | None, **flags: Any) -> int:
     """Stream TOPICs to browsers, by WebSocket and server-sent events, at /stream/<topic>.
 
     /connect is one WebSocket for many topics; docs/push-protocol.md has its protocol.
@@ -68,20 +65,45 @@ def command(**flags: Any) -> int:
     / is a page that shows the streams. A browser that comes back with its position gets what it missed. One
     that does not take its messages is closed, or as --slow says, so that the others never wait.
     """
+    if config is None:
+        return run_gateway(_by_flags(flags))
+    given = {name for name in flags if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE}
+    if misplaced := given.difference(FIELDS):
+        flag = next(p.opts[0] for p in ctx.command.params if p.name in misplaced)
+        raise click.UsageError(f"{flag} belongs into the file when there is --config")
+    service = {name: flags[name] for name in given}
+
+    def load() -> PushProgram:
+        return load_program(config, service)
+
+    with reported():
+        return run_gateway(load(), lambda: load().config)
+
+
+def run_gateway(program: PushProgram, load: Callable[[], PushConfig] | None = None) -> int:
+    """Run until a signal, and return the exit code; SIGHUP loads the settings anew, where it can be."""
+    service = program.service
+    logs.configure(service.log_level, service.log_format)
+    allow_all_files()
+    return run(
+        PushGateway(program.config, load=load),
+        admin_address=service.admin_address,
+        drain_timeout=service.drain_timeout,
+        allow_hosts=service.allow_hosts,
+    )
+
+
+def _by_flags(flags: dict[str, Any]) -> PushProgram:
+    """What the flags stand for."""
     if not flags["topics"]:
         raise click.UsageError("Missing option '--topic'.")
-    settings: dict[str, Any] = {name: flags[name] for name in ("connect_timeout", "drain_timeout")}
+    service = SERVICE.take(flags)
+    settings = {name: service[name] for name in ("connect_timeout", "drain_timeout")}
     try:
         for group in GROUPS:
             settings |= group.take(flags)
-        gateway = PushGateway(PushConfig(**settings))
+        config = PushConfig(**settings)
+        PushGateway(config)  # what it refuses is wrong use
     except ConfigError as error:
         raise click.UsageError(str(error)) from None
-    logs.configure(flags["log_level"], flags["log_format"])
-    allow_all_files()
-    return run(
-        gateway,
-        admin_address=flags["admin_address"],
-        drain_timeout=flags["drain_timeout"],
-        allow_hosts=settings["allow_hosts"],
-    )
+    return PushProgram(config, ServiceSettings.model_validate({**service, "allow_hosts": config.allow_hosts}))

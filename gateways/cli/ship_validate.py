@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
-from gateways.cli.config_errors import reported
-from gateways.cli.main import EXIT_FAILED
+from gateways.cli.config_errors import reported, told
+from gateways.service.probe import Finding
 from gateways.ship.config import ShipConfig
 from gateways.ship.config_file import load_config
-from gateways.ship.probe import Finding, probe
+from gateways.ship.probe import probe
 from gateways.ship.trial_event import send_test_events
 
 
@@ -37,10 +37,9 @@ def command(file: Path, no_connect: bool, skip_healthchecks: bool, send_test_eve
     click.echo(f"{file}: pipelines {names}")
     if no_connect:
         return 0
-    findings = asyncio.run(_findings(config, healthchecks=not skip_healthchecks, test_events=send_test_event))
-    for finding in findings:
-        click.echo(f"{finding.what}: {finding.trouble or finding.well}")
-    return EXIT_FAILED if any(finding.trouble for finding in findings) else 0
+    return told(
+        asyncio.run(_findings(config, healthchecks=not skip_healthchecks, test_events=send_test_event))
+    )
 
 
 async def _findings(config: ShipConfig, *, healthchecks: bool, test_events: bool) -> list[Finding]:

@@ -100,6 +100,19 @@ class PushConfig:
             parse_address(self.listen)
         self.security.check_exposure(self.listen, self.allow_origins)
 
+    def feeding(self, topic: str) -> tuple[object, ...]:
+        """What the feed of `topic` depends on: another value needs another feed."""
+        policy = self.policies.get(topic, Policy())
+        return (
+            self.nsqd_tcp_addresses,
+            self.lookupd_http_addresses,
+            self.access,
+            self.channel,
+            self.max_in_flight,
+            self.window,
+            policy.rate,
+        )
+
     def shown(self) -> dict[str, object]:
         """All settings, for people to read, without the passwords in URLs."""
         lookupds = tuple(str(lookup_address(address)) for address in self.lookupd_http_addresses)

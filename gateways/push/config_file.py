@@ -55,7 +55,7 @@ def _read(tables: Tables, given: Mapping[str, Any]) -> PushProgram | None:
     nsq = tables.model(SourceSettings, tables.table("nsq"), ("nsq",))
     access = tables.access(nsq) if nsq is not None else None
     listen = tables.model(ListenSettings, tables.table("listen"), ("listen",))
-    sections = {name: tables.section(cls, name) for name, cls in SECTIONS.items()}
+    sections: dict[str, Any] = {name: tables.section(cls, name) for name, cls in SECTIONS.items()}
     topics = _topics(tables)
     if tables.problems or service is None or nsq is None or access is None or listen is None:
         return None

@@ -21,6 +21,7 @@ from gateways.push.presence import Presence
 from gateways.push.revocation import disconnect
 from gateways.push.routes import Routes, client_module, static_pages
 from gateways.push.routing import Routing
+from gateways.push.session import Session
 from gateways.reach import Reach
 from nsqgw import Consumer, Producer
 from nsqgw.deadline import within
@@ -41,21 +42,28 @@ _CONSUMERS_PART, _FEEDS_PART, _BROWSERS_PART = 0.4, 0.5, 0.9
 class PushGateway:
     """Streams the topics of `config` to browsers. `pages` replaces or adds to what it serves beside them.
 
+    `load` reads the settings anew for `reload`; it raises NSQError when they cannot be used.
     A `nsqgw.service` service: make it, `start`, `stop`. Wrong settings raise ConfigError here.
     """
 
     name = "nsqgw push"
 
-    def __init__(self, config: PushConfig, pages: Mapping[str, Response] | None = None) -> None:
+    def __init__(
+        self,
+        config: PushConfig,
+        pages: Mapping[str, Response] | None = None,
+        load: Callable[[], PushConfig] | None = None,
+    ) -> None:
         self._config = config
+        self._load = load
+        self.reloads = {"done": 0, "failed": 0}
         self._channel = config.channel or process_channel()
-        self._origins = OriginPolicy(config.allow_origins)
-        self._hosts = AllowedHosts(
-            config.listen or "localhost:0", (*config.allow_hosts, *self._origins.hosts)
-        )
+        self._hosts, self._origins = _guards(config)
         self._pages = {**static_pages("gateways.push"), **client_module(), **(pages or {})}
         self._reach = Reach(config.nsqd_tcp_addresses, config.lookupd_http_addresses)
-        self._feeds: tuple[Feed, ...] = ()
+        self._feeds: dict[str, Feed] = {}
+        self._feeds_changed = asyncio.Event()
+        self._routes: Routes | None = None
         self._assembly = Assembly(config.security, config.listen)
         self._front: Front | None = None
         self._context: Context | None = None
@@ -78,24 +86,16 @@ class PushGateway:
             publisher=self._producer,
             publish_topics=frozenset(self._config.publish_topics),
         )
-        routes = Routes(self._context, self._hosts, self._origins, self._pages, self.connected)
-        self._front = Front(self._context, routes, self._assembly.tls)
+        self._routes = Routes(self._context, self._hosts, self._origins, self._pages, self.connected)
+        self._front = Front(self._context, self._routes, self._assembly.tls)
         await self._assembly.start(self._context.errands)
         await self._front.start(self._config.listen)
-        self._feeds = tuple(
-            Feed(
-                self._consumer(topic, partial(hub.tear, topic)),
-                hub,
-                self._config.window,
-                self._context.policy_of(topic).rate,
-            )
-            for topic in hub.topics
-        )
-        for feed in self._feeds:
-            await feed.start()
+        for topic in hub.topics:
+            await self._start_feed(topic)
         if self._producer is not None:
             await self._producer.start()
-        await self._reach.wait([feed.consumer for feed in self._feeds], self._config.connect_timeout)
+        consumers = [feed.consumer for feed in self._feeds.values()]
+        await self._reach.wait(consumers, self._config.connect_timeout)
         where = f"http://{self.address}" if self.address else "what is handed over"
         logger.info("streaming %s on %s", ", ".join(hub.topics), where)
 
@@ -108,7 +108,7 @@ class PushGateway:
         clock = asyncio.get_running_loop().time
         ends = clock() + self._config.drain_timeout * _BROWSERS_PART
         try:
-            await asyncio.gather(*(self._stop_feed(feed) for feed in self._feeds))
+            await asyncio.gather(*(self._stop_feed(feed) for feed in self._feeds.values()))
         finally:
             if self._front is not None:
                 await self._front.close(ends - clock())
@@ -117,8 +117,41 @@ class PushGateway:
                 await self._producer.stop(self._config.drain_timeout * (1 - _BROWSERS_PART))
 
     async def wait_closed(self) -> None:
-        """Until a feed ends, which it does before `stop` only by raising."""
-        await asyncio.gather(*(feed.wait_closed() for feed in self._feeds))
+        """Until a feed ends, which it does before `stop` and a reload only by raising."""
+        while True:
+            self._feeds_changed.clear()
+            feeds = list(self._feeds.values())
+            ends = [asyncio.create_task(feed.wait_closed()) for feed in feeds]
+            changed = asyncio.create_task(self._feeds_changed.wait())
+            try:
+                await asyncio.wait([*ends, changed], return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for task in (*ends, changed):
+                    task.cancel()
+                await asyncio.gather(*ends, changed, return_exceptions=True)
+            for feed, task in zip(feeds, ends, strict=True):
+                if not task.cancelled() and (task.exception() or feed in self._feeds.values()):
+                    task.result()
+                    return
+
+    async def reload(self) -> None:
+        """Read the settings anew and put them in force; only browsers of topics that go are sent off.
+
+        Raises NSQError, with the old ones in force, when they cannot be used.
+        """
+        if self._load is None:
+            logger.info("there is no configuration file to read again; flags are in force until the end")
+            return
+        try:
+            config = await asyncio.to_thread(self._load)
+            hosts, origins = _guards(config)
+            assembly = await self._assembled(config)
+        except BaseException:
+            self.reloads["failed"] += 1
+            raise
+        self._put_in_force(assembly)
+        await self._renew(config, hosts, origins)
+        self.reloads["done"] += 1
 
     @property
     def serving(self) -> bool:
@@ -153,15 +186,14 @@ class PushGateway:
 
     def connected(self) -> dict[str, bool]:
         """For each topic whether an nsqd is connected."""
-        feeds = {feed.consumer.topic: feed for feed in self._feeds}
         return {
-            topic: topic in feeds and feeds[topic].connections > 0
+            topic: topic in self._feeds and self._feeds[topic].connections > 0
             for topic in dict.fromkeys(self._config.topics)
         }
 
     def ready(self) -> str | None:
         """None while every topic has a connection to nsqd."""
-        lost = [feed.consumer for feed in self._feeds if not feed.connections]
+        lost = [feed.consumer for feed in self._feeds.values() if not feed.connections]
         if not lost:
             return None
         topics = ", ".join(consumer.topic for consumer in lost)
@@ -173,7 +205,8 @@ class PushGateway:
 
         if self._context is None:
             return ()
-        return push_metrics(self._context, {feed.consumer.topic: feed.connections for feed in self._feeds})
+        connections = {topic: feed.connections for topic, feed in self._feeds.items()}
+        return push_metrics(self._context, connections, self.reloads)
 
     async def reload(self) -> None:
         """Read the keys of tokens and the certificate anew; ConfigError, with the old ones in force."""
@@ -196,6 +229,73 @@ class PushGateway:
     def settings(self) -> dict[str, object]:
         """The settings in force."""
         return {**self._config.shown(), "channel": self._channel}
+
+    async def _assembled(self, config: PushConfig) -> Assembly:
+        """Keys and certificates read again, or all of the gate where its settings changed."""
+        assert self._context is not None, "not started"
+        if config.security == self._config.security:
+            self._assembly.reload()
+            return self._assembly
+        assembly = Assembly(config.security, config.listen)
+        await assembly.start(self._context.errands)
+        return assembly
+
+    def _put_in_force(self, assembly: Assembly) -> None:
+        """Ask `assembly` from now on; who was counted stays counted."""
+        assert self._context is not None, "not started"
+        if assembly is not self._assembly:
+            if (assembly.tls is None) != (self._assembly.tls is None):
+                logger.warning("TLS on the port for browsers changes at the next start")
+            assembly.gate.arrivals.take_over(self._assembly.gate.arrivals)
+            self._assembly.close()
+            self._context.gate, self._assembly = assembly.gate, assembly
+
+    async def _renew(self, config: PushConfig, hosts: AllowedHosts, origins: OriginPolicy) -> None:
+        assert self._context is not None, "not started"
+        assert self._routes is not None, "not started"
+        before, context = self._config, self._context
+        if config.listen != before.listen:
+            logger.warning("the port for browsers, %s, is opened at the next start", config.listen)
+        self._config = config
+        self._reach = Reach(config.nsqd_tcp_addresses, config.lookupd_http_addresses)
+        self._routes.renew(hosts, origins)
+        await self._renew_producer()
+        context.limits, context.policies = config.limits, config.policies
+        context.publisher, context.publish_topics = self._producer, frozenset(config.publish_topics)
+        context.presence.show(config.presence_topics)
+        for topic in [topic for topic in self._feeds if topic not in config.topics]:
+            await self._end_feed(topic)
+        routing = Routing(config.topics, config.routes)
+        for channel, subscriber in context.hub.renew(routing, config.history, config.channels):
+            if isinstance(subscriber, Session):
+                subscriber.channel_ended(channel)
+        for topic in config.topics:
+            if topic not in self._feeds:
+                await self._start_feed(topic)
+            elif config.feeding(topic) != before.feeding(topic):
+                old = self._feeds[topic]
+                await self._start_feed(topic)  # first, so that an ephemeral channel is never without us
+                await self._stop_feed(old)
+
+    async def _end_feed(self, topic: str) -> None:
+        feed = self._feeds.pop(topic)
+        self._feeds_changed.set()
+        await self._stop_feed(feed)
+
+    async def _start_feed(self, topic: str) -> None:
+        assert self._context is not None, "not started"
+        hub, rate = self._context.hub, self._context.policy_of(topic).rate
+        consumer = self._consumer(topic, partial(hub.tear, topic))
+        feed = Feed(consumer, hub, self._config.window, rate)
+        self._feeds[topic] = feed
+        await feed.start()
+        self._feeds_changed.set()
+
+    async def _renew_producer(self) -> None:
+        """There is one while browsers may publish anywhere."""
+        if self._config.publish_topics and self._producer is None:
+            self._producer = self._new_producer()
+            await self._producer.start()
 
     async def _stop_feed(self, feed: Feed) -> None:
         topic, timeout = feed.consumer.topic, self._config.drain_timeout * _FEEDS_PART
@@ -230,3 +330,9 @@ class PushGateway:
             max_in_flight=self._config.max_in_flight,
             **self._config.access.options(),
         )
+
+
+def _guards(config: PushConfig) -> tuple[AllowedHosts, OriginPolicy]:
+    """Whom the port for browsers answers to. Raises ConfigError."""
+    origins = OriginPolicy(config.allow_origins)
+    return AllowedHosts(config.listen or "localhost:0", (*config.allow_hosts, *origins.hosts)), origins

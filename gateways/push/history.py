@@ -94,6 +94,10 @@ class History:
     def __len__(self) -> int:
         return len(self._kept)
 
+    def keep(self, limits: HistoryLimits) -> None:
+        """Bound it so from now on."""
+        self._limits = limits
+
     @property
     def size(self) -> int:
         """Bytes of the bodies kept."""

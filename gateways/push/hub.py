@@ -78,6 +78,30 @@ class Hub:
         """The channels there are now."""
         return self._channels
 
+    def renew(
+        self, routing: Routing, history: HistoryLimits, limits: ChannelLimits
+    ) -> list[tuple[str, Subscriber]]:
+        """Stream from now on what `routing` says, within these bounds.
+
+        Returns who followed what is not streamed any more, by channel or pattern, for the caller to tell.
+        """
+        self.routing, self._history, self._limits = routing, history, limits
+        gone = [
+            (prefix + PATTERN_END, subscriber)
+            for prefix, audience in self._patterns.items()
+            if not routing.may_begin(prefix)
+            for subscriber in audience
+        ]
+        for channel in tuple(self._channels.values()):
+            channel.history.keep(history)
+            if routing.topic_of(channel.name) != channel.topic:
+                self._remove(channel)
+                gone += [(channel.name, subscriber) for subscriber in channel.audience]
+        for topic in routing.fixed:
+            if topic not in self._channels:
+                self._add(topic, topic)
+        return gone
+
     @property
     def patterns(self) -> Mapping[str, Audience]:
         """Who follows all channels that begin with a prefix, by prefix."""

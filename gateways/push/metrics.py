@@ -19,8 +19,10 @@ KINDS = ("head", "lines", "multiplex", "poll", "sse", "websocket")
 """What connections speak; `head` until that is known."""
 
 
-def push_metrics(context: Context, nsqd_connections: Mapping[str, int]) -> Iterable[Metric]:
-    """Connections, deliveries and refusals; `nsqd_connections` by topic."""
+def push_metrics(
+    context: Context, nsqd_connections: Mapping[str, int], reloads: Mapping[str, int]
+) -> Iterable[Metric]:
+    """Connections, deliveries and refusals; `nsqd_connections` by topic, `reloads` by what came of them."""
     hub = context.hub
     yield _gauge("nsqd_connections", "Connections to nsqd.", "topic", nsqd_connections)
     subscribers = {topic: hub.subscribers(topic) for topic in hub.topics}
@@ -49,6 +51,7 @@ def push_metrics(context: Context, nsqd_connections: Mapping[str, int]) -> Itera
     frames = CounterMetricFamily("nsqgw_push_client_frames", "WebSocket frames browsers sent.")
     frames.add_metric((), context.client_frames)
     yield frames
+    yield _counter("reloads", "Times the settings were read again.", "result", reloads)
 
 
 def _gauge(name: str, text: str, label: str, values: Mapping[str, int]) -> Metric:

@@ -196,11 +196,13 @@ class MultiplexSession(WebSocketConnection):
         self._drop(channel)
         self.say(reply(command, channel=channel))
 
-    def unsubscribed(self, channel: str) -> None:
+    def unsubscribed(self, channel: str, fault: Fault = Fault.NOT_ALLOWED) -> None:
         """The client may follow `channel` no longer, and is told so."""
         self._drop(channel)
-        error = Refused(Fault.NOT_ALLOWED).fault.document
-        self.say({"push": "unsubscribed", "channel": channel, "error": error})
+        self.say({"push": "unsubscribed", "channel": channel, "error": fault.document})
+
+    def channel_ended(self, channel: str) -> None:
+        self.unsubscribed(channel, Fault.UNKNOWN_CHANNEL)
 
     def _drop(self, channel: str) -> None:
         self.topics.remove(channel)

@@ -28,6 +28,10 @@ class Presence:
         self._clients: dict[str, dict[Client, None]] = {}
         self._watchers: dict[str, dict[Client, None]] = {}
 
+    def show(self, topics: Iterable[str]) -> None:
+        """Let clients of channels of these topics be asked about, and of no others, from now on."""
+        self._topics = frozenset(topics)
+
     def shown(self, channel: str) -> bool:
         """Whether clients of `channel` may be asked about."""
         return bool(self._topics) and self._topic_of(channel) in self._topics

@@ -93,6 +93,10 @@ class Routes:
         self._pages = pages
         self._connected = connected
 
+    def renew(self, hosts: AllowedHosts, origins: OriginPolicy) -> None:
+        """Ask these from now on who may come."""
+        self._hosts, self._origins = hosts, origins
+
     def __call__(self, request: Request) -> Response | Session | Coroutine[Any, Any, Response | Session]:
         host = request.headers.get("host")
         if not self._hosts.permits(host):

@@ -182,6 +182,10 @@ class Session(asyncio.Protocol, ABC):
             self._leave(Ending.RESTART.reason)
             self._ending = Ending.RESTART
 
+    def channel_ended(self, channel: str) -> None:
+        """`channel`, which it follows, is not streamed any more."""
+        self.close(Ending.UNKNOWN_CHANNEL)
+
     def abort(self) -> None:
         self._leave(ABORTED)
         self._transport.abort()

@@ -10,9 +10,10 @@ import logging
 from collections.abc import Mapping
 from dataclasses import replace
 
+from gateways.service.probe import Finding
 from gateways.ship.config import ShipConfig
 from gateways.ship.named_sink import NamedSink
-from gateways.ship.probe import Finding, probe
+from gateways.ship.probe import probe
 from gateways.ship.service import ShipService
 from gateways.ship.settings import ShipSettings
 from nsqgw.errors import ConfigError

@@ -11,10 +11,10 @@ import orjson
 
 from gateways.pipeline.gone import Gone
 from gateways.pipeline.sink import Fate, SinkUnusable
+from gateways.service.probe import Finding, find
 from gateways.ship.config import ShipConfig
 from gateways.ship.dead_letters.sending import batches_of, send_apart
 from gateways.ship.named_sink import NamedSink
-from gateways.ship.probe import Finding, find
 from nsqgw.message import Message
 
 _NO_TOPIC = re.compile(r"[^A-Za-z0-9._-]")

@@ -65,6 +65,10 @@ class Arrivals:
         self._open[key] += 1
         return None
 
+    def take_over(self, other: Arrivals) -> None:
+        """Go on with the books of `other`, by the limits here."""
+        self._open, self._users, self._buckets = other._open, other._users, other._buckets
+
     def leave(self, key: str) -> None:
         """A connection that `arrive` counted is gone."""
         _less(self._open, key)

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from gateways.pipeline.sink import SinkUnusable
+from gateways.service.probe import Finding
 from gateways.ship.config import ShipConfig
 from gateways.ship.named_sink import NamedSink
-from gateways.ship.probe import Finding, probe
+from gateways.ship.probe import probe
 from gateways.ship.settings import ShipSettings
 from gateways.ship.trial_event import send_test_events
 from harness.certificates import make_certificates
