@@ -43,6 +43,7 @@ class Ending(Enum):
     NO_TOKEN = (4502, "no token")
     DISCONNECTED = (4503, "disconnected")
     TOO_MANY_CONNECTIONS = (4504, "too many connections")
+    UNKNOWN_CHANNEL = (4505, "unknown channel")
     NOT_ALLOWED = (4507, "not allowed")
     TOO_MANY_ERRORS = (4509, "too many errors")
 

@@ -80,7 +80,7 @@ def test_a_reload_changes_topics_origins_and_limits_and_drops_nobody_else(nsqd, 
             with pytest.raises(ConnectionClosed) as closed:
                 goes.recv(timeout=10)
             assert closed.value.rcvd is not None
-            assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (4503, "unknown channel")
+            assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (4505, "unknown channel")
             told = json.loads(many.recv(timeout=10))
             assert (told["push"], told["channel"], told["error"]["code"]) == ("unsubscribed", "other", 102)
             assert answer(f"http://{address}/topics", foreign) == 200
