@@ -14,6 +14,7 @@ from click.core import ParameterSource
 
 from gateways.cli.config_errors import reported
 from gateways.cli.open_files import allow_all_files
+from gateways.cli.push_channels import CHANNELS
 from gateways.cli.push_history import HISTORY, LIMITS
 from gateways.cli.push_listen import LISTEN
 from gateways.cli.push_security import SECURITY
@@ -28,7 +29,7 @@ from nsqgw.errors import ConfigError
 from nsqgw.service import logs
 from nsqgw.service.lifecycle import run
 
-GROUPS = (STREAMS, LISTEN, SECURITY, LIMITS, HISTORY)
+GROUPS = (STREAMS, CHANNELS, LISTEN, SECURITY, LIMITS, HISTORY)
 """What they take are arguments of PushConfig."""
 
 SUBCOMMANDS = {
@@ -51,6 +52,7 @@ class PushCommand(WithSubcommands):
     help="A TOML file in place of all flags but those of the program; SIGHUP reads it again.",
 )
 @STREAMS
+@CHANNELS
 @LISTEN
 @SECURITY
 @LIMITS

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
 
 from gateways.push.audience import Audience
 from gateways.push.history import History
+from gateways.service.values import Seconds
 
 
 @dataclass(frozen=True)
 class ChannelLimits:
-    """How many channels there may be, and for how many seconds one is kept that nobody uses."""
+    """How many channels there may be that routes make.
 
-    max_channels: int = 10_000
-    idle_timeout: float = 300.0
+    max_channels  at a time; messages of others are not kept, and who comes back for them is told of a gap
+    idle_timeout  seconds; then one that nobody follows, and of which nothing is kept, goes
+    """
+
+    max_channels: Annotated[int, Field(ge=1)] = 10_000
+    idle_timeout: Seconds = 300.0
 
 
 class Channel:

@@ -82,14 +82,10 @@ class PushConfig:
             check_channel(self.channel)
         if not self.nsqd_tcp_addresses and not self.lookupd_http_addresses:
             raise ConfigError("no source given: name an nsqd (TCP address) or an nsqlookupd (HTTP address)")
-        for topic in (*self.policies, *self.publish_topics, *self.presence_topics):
+        routed = (route.topic for route in self.routes)
+        for topic in (*self.policies, *self.publish_topics, *self.presence_topics, *routed):
             if topic not in self.topics:
                 raise ConfigError(f"there is a setting for {topic!r}, which is not streamed: add the topic")
-        for route in self.routes:
-            if route.topic not in self.topics:
-                raise ConfigError(
-                    f"there is a route for {route.topic!r}, which is not streamed: add the topic"
-                )
         if not 0 <= self.window <= MAX_WINDOW:
             raise ConfigError(f"the window must be 0 to {MAX_WINDOW} seconds, not {self.window!r}")
         for address in self.lookupd_http_addresses:

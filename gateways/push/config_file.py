@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from gateways.push.access.security import Security
+from gateways.push.channel import ChannelLimits
 from gateways.push.config import PushConfig
 from gateways.push.history import HistoryLimits
 from gateways.push.limits import Limits
@@ -25,7 +26,12 @@ from gateways.service.config_file import Tables, load
 from gateways.service.problems import Problem
 from nsqgw.errors import ConfigError
 
-SECTIONS: dict[str, type[Any]] = {"limits": Limits, "history": HistoryLimits, "security": Security}
+SECTIONS: dict[str, type[Any]] = {
+    "limits": Limits,
+    "channels": ChannelLimits,
+    "history": HistoryLimits,
+    "security": Security,
+}
 """Tables that are dataclasses, with the fields as keys."""
 
 TABLES = ("nsq", "listen", "service", "topic", *SECTIONS)
@@ -72,6 +78,7 @@ def _read(tables: Tables, given: Mapping[str, Any]) -> PushProgram | None:
             window=nsq.window,
             connect_timeout=service.connect_timeout,
             drain_timeout=service.drain_timeout,
+            routes=tuple(route for topic in topics for route in topic.channel_routes()),
             policies={topic.name: parse_policy(topic.slow) for topic in topics},
             publish_topics=tuple(topic.name for topic in topics if topic.publish),
             presence_topics=tuple(topic.name for topic in topics if topic.presence),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from gateways.push.config import MAX_WINDOW
 from gateways.push.policy import parse_policy
+from gateways.push.routing import Route
 from gateways.service.nsq_settings import NsqSettings
 from gateways.service.service_settings import CommonServiceSettings
 from gateways.service.values import Seconds
@@ -76,6 +77,15 @@ class TopicSettings(BaseModel):
         description="for browsers that lag: disconnect, drop-oldest, drop-new, conflate[:JSON_FIELD] "
         "or sample:MESSAGES_A_SECOND",
     )
+    routes: tuple[str, ...] = Field(
+        default=(),
+        description="channels its messages go to, such as orders.{customer.id}, with fields of the JSON body "
+        "and {topic}; without one the topic is the channel",
+    )
+    unrouted: str = Field(
+        default="",
+        description='a channel for messages that lack a field, by default <name>.unrouted, or "drop"',
+    )
     publish: bool = Field(default=False, description="whether browsers may publish to it, over /connect")
     presence: bool = Field(default=False, description="whether browsers on /connect may know of each other")
 
@@ -83,6 +93,17 @@ class TopicSettings(BaseModel):
     @classmethod
     def _check_name(cls, value: str) -> str:
         return check_topic(value)
+
+    @model_validator(mode="after")
+    def _check_routes(self) -> TopicSettings:
+        if self.unrouted and not self.routes:
+            raise ValueError("unrouted is for topics with routes: add routes")
+        self.channel_routes()
+        return self
+
+    def channel_routes(self) -> tuple[Route, ...]:
+        """The routes as the gateway takes them."""
+        return tuple(Route(self.name, template, self.unrouted) for template in self.routes)
 
     @field_validator("slow")
     @classmethod
