@@ -135,15 +135,12 @@ class PushGateway:
                     return
 
     async def reload(self) -> None:
-        """Read the settings anew and put them in force; only browsers of topics that go are sent off.
+        """Read the settings, keys and certificate anew; only browsers of channels that go are sent off.
 
         Raises NSQError, with the old ones in force, when they cannot be used.
         """
-        if self._load is None:
-            logger.info("there is no configuration file to read again; flags are in force until the end")
-            return
         try:
-            config = await asyncio.to_thread(self._load)
+            config = await asyncio.to_thread(self._load) if self._load is not None else self._config
             hosts, origins = _guards(config)
             assembly = await self._assembled(config)
         except BaseException:
@@ -207,10 +204,6 @@ class PushGateway:
             return ()
         connections = {topic: feed.connections for topic, feed in self._feeds.items()}
         return push_metrics(self._context, connections, self.reloads)
-
-    async def reload(self) -> None:
-        """Read the keys of tokens and the certificate anew; ConfigError, with the old ones in force."""
-        self._assembly.reload()
 
     def disconnect(
         self, *, user: str | None = None, client: str | None = None, channel: str | None = None
