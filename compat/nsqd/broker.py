@@ -302,8 +302,8 @@ class Nsqd:
 
     def _add_topic(self, name: str) -> Topic:
         options = self.options
-        backend = None if is_ephemeral(name) else self.storage.backend(name)
-        topic = Topic(name, options.node_id, options.mem_queue_size, self._turn.wake_topic, backend)
+        wake, open_backend = self._turn.wake_topic, self.storage.backend
+        topic = Topic(name, options.node_id, options.mem_queue_size, wake, open_backend)
         self.topics[name] = topic
         logger.info("TOPIC(%s): created", name)
         return topic

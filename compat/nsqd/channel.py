@@ -75,6 +75,10 @@ class Channel:
         """Whether it holds what the backend did not take, and wants no more at the moment."""
         return not self.ephemeral and self._queue.overfull
 
+    def find_unstored(self, message_id: bytes) -> Message | None:
+        """The message, if it came from the topic and the backend did not take it."""
+        return None if self.ephemeral else self._queue.find_unstored(message_id)
+
     @property
     def in_flight_count(self) -> int:
         return len(self._in_flight)

@@ -81,6 +81,12 @@ class MessageQueue:
             taken += self._backend.get(count, max_bytes)
         return taken
 
+    def find_unstored(self, message_id: bytes) -> Message | None:
+        """The message, if it is among what the backend did not take."""
+        if not self.overfull:
+            return None
+        return next((message for message in self._memory if message.id == message_id), None)
+
     def relieve(self) -> None:
         """Try again to give the backend what it did not take."""
         surplus = [self._memory.pop() for _ in range(len(self._memory) - self._size)]

@@ -23,7 +23,9 @@ PUMP_BYTES = 256 * 1024
 class Topic:
     """One topic. It moves nothing before `started` is set: first its known channels must exist.
 
-    An ephemeral one has no backend.
+    `open_backend` opens what is behind the memory of its queue, by the queue's name; an ephemeral topic has
+    no use for it. Where memory is to hold nothing, it is told how to find a message that a channel could not
+    store: until then the topic's file has the only copy that outlives a crash.
     """
 
     def __init__(
@@ -32,7 +34,7 @@ class Topic:
         node_id: int,
         mem_queue_size: int,
         wake: Callable[[Topic], None],
-        backend: Backend | None,
+        open_backend: Callable[[str, Callable[[bytes], Message | None] | None], Backend],
     ) -> None:
         self.name = name
         self.ephemeral = is_ephemeral(name)
@@ -44,6 +46,8 @@ class Topic:
         self._ids = MessageIds(node_id)
         self._mem_queue_size = mem_queue_size
         self._wake = wake
+        find = None if mem_queue_size else self._find_unstored
+        backend = None if self.ephemeral else open_backend(name, find)
         self._queue = MessageQueue(mem_queue_size, backend)
 
     @property
@@ -129,6 +133,13 @@ class Topic:
     @property
     def _flows(self) -> bool:
         return bool(self.channels) and self.started and not self.paused
+
+    def _find_unstored(self, message_id: bytes) -> Message | None:
+        for channel in self.channels.values():
+            message = channel.find_unstored(message_id)
+            if message is not None:
+                return message
+        return None
 
     @staticmethod
     def _pass_on(messages: list[Message], channel: Channel, now: float) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -207,6 +208,38 @@ def test_a_full_disk_loses_nothing_that_was_confirmed(
         assert get(nsqd.http_address, "/ping").body == b"OK"
         wire.subscribe("t", "c", rdy=10)
         assert sorted(wire.message().body for _ in range(6)) == [b"0", b"1", b"2", b"3", b"4", b"before"]
+
+
+def test_a_full_disk_and_a_crash_lose_nothing_that_was_confirmed(
+    start: Start, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What the channel could not store is read again from the topic's file."""
+    folder, left = tmp_path / "data", tmp_path / "left"
+    folder.mkdir()
+    nsqd = start(data_path=str(folder), sync_timeout=0.01)
+    post(nsqd.http_address, "/topic/create?topic=t")
+    post(nsqd.http_address, "/channel/create?topic=t&channel=c")
+    write, full = os.pwrite, threading.Event()
+    full.set()
+
+    def pwrite(fd: int, data: bytes, offset: int) -> int:
+        if full.is_set() and ":" in os.readlink(f"/proc/self/fd/{fd}"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(fd, data, offset)
+
+    monkeypatch.setattr(os, "pwrite", pwrite)
+    with Wire(nsqd.tcp_address) as wire:
+        for number in range(5):
+            wire.ok(b"PUB t", b"%d" % number)
+    # four wait in the topic, one was handed to the channel, and is not done with
+    eventually(lambda: channel_stats(nsqd.http_address, "t", "c")["depth"] == 1)
+    eventually(lambda: meta(folder, "t").startswith("5\n"))
+    shutil.copytree(folder, left)  # what a crash would leave
+    full.clear()
+    again = start(data_path=str(left))
+    with Wire(again.tcp_address) as wire:
+        wire.subscribe("t", "c", rdy=10)
+        assert {wire.message().body for _ in range(5)} == {b"%d" % number for number in range(5)}
 
 
 def test_a_topic_that_is_deleted_leaves_no_file_and_can_come_again(start: Start, tmp_path: Path) -> None:

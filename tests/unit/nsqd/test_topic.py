@@ -14,8 +14,7 @@ from harness.channels import NOW_NS, Inbox, Woken, memory_backend
 @pytest.fixture
 def make_topic(woken: Woken) -> Callable[..., Topic]:
     def make(name: str = "t", mem_queue_size: int = 10) -> Topic:
-        backend = None if name.endswith("#ephemeral") else memory_backend()
-        topic = Topic(name, 7, mem_queue_size, woken, backend)
+        topic = Topic(name, 7, mem_queue_size, woken, memory_backend)
         topic.start()
         return topic
 
@@ -91,7 +90,7 @@ def test_a_paused_topic_keeps_its_messages(topic: Topic, make_channel: Callable[
 def test_nothing_moves_before_the_known_channels_exist(
     woken: Woken, make_channel: Callable[..., Channel]
 ) -> None:
-    topic = Topic("t", 7, 10, woken, memory_backend())
+    topic = Topic("t", 7, 10, woken, memory_backend)
     first, known = make_channel("first"), make_channel("known")
     topic.put([b"a"], NOW_NS)
     topic.add_channel(first)

@@ -19,7 +19,7 @@ class Broker:
         self.now = 0.0
         self.runs: list[Callable[[], None]] = []
         self.turn = Turn(self.runs.append, lambda: self.now)
-        self.topic = Topic("t", 1, 10, self.turn.wake_topic, memory_backend())
+        self.topic = Topic("t", 1, 10, self.turn.wake_topic, memory_backend)
         self.topic.start()
 
     def channel(self, name: str) -> Channel:
