@@ -41,6 +41,7 @@ SUBCOMMANDS = {
     "test": ("gateways.cli.ship_test", "Run the tests that a config file has for its transforms."),
     "top": ("gateways.cli.ship_top", "Watch what a running gateway does."),
     "tap": ("gateways.cli.ship_tap", "Watch events come into a running gateway."),
+    "health": ("gateways.cli.ship_health", "Whether a running gateway is well, as an exit code."),
     "config": ("gateways.cli.ship_config", "What a config file can hold: a schema, examples."),
     "convert": (
         "gateways.cli.ship_convert",

@@ -241,6 +241,8 @@ def test_the_command_with_a_file(
             ["audit", "ready"],
             ["audit", "ok"],
         ]
+        assert run_nsqgw("ship", "health", "--admin-address", admin) == (0, "OK\n", "")
+        assert run_nsqgw("ship", "health", "--ready", "--admin-address", admin) == (0, "ready\n", "")
         edit(file, "batch.max_messages = 10", "batch.max_messages = 20")
         process.send(signal.SIGHUP)
         process.wait_for("nsqgw ship reloaded")
@@ -322,7 +324,7 @@ def test_validate_says_what_is_reached(
 
 
 def test_nobody_answers_top_and_tap(run_nsqgw: Callable[..., Done]) -> None:
-    for command, page in (("top", "status"), ("tap", "tap")):
+    for command, page in (("top", "status"), ("tap", "tap"), ("health", "ping")):
         done = run_nsqgw("ship", command, "--admin-address", "127.0.0.1:1")
         assert done.returncode == 1
         assert done.stderr.startswith(f"nsqgw ship {command}: http://127.0.0.1:1/{page} ")
