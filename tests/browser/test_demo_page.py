@@ -37,7 +37,6 @@ def published(page: Page) -> int:
 def test_the_page_connects_and_its_numbers_move(page: Page, demo: Nsqgw, tmp_path: Path) -> None:
     page.goto(f"http://{address_of(demo)}/")
     expect(page.locator("#state")).to_have_text("live")
-    expect(page.locator("#log-state")).to_have_text("live")
     before = eventually(lambda: published(page))
     eventually(lambda: published(page) > before + 5)
     expect(page.locator("#memory")).to_contain_text("%")
@@ -45,6 +44,21 @@ def test_the_page_connects_and_its_numbers_move(page: Page, demo: Nsqgw, tmp_pat
     expect(page.locator("#file")).to_have_text(str(tmp_path / "shipped.ndjson"))
     assert drawn(page, "#cpu-plot") > 50
     assert demo.terminate() == 0
+
+
+def test_a_cut_network_loses_nothing(page: Page, demo: Nsqgw) -> None:
+    page.goto(f"http://{address_of(demo)}/")
+    expect(page.locator("#latency")).to_contain_text("ms")
+    before = int(page.locator("#received").inner_text())
+    page.get_by_role("button", name="Cut the network for 5 s").click()
+    expect(page.locator("#state")).not_to_have_text("live")
+    expect(page.locator("#resume")).to_contain_text("none was lost", timeout=30_000)
+    expect(page.locator("#state")).to_have_text("live")
+    recovered = int(page.locator("#recovered").inner_text())
+    assert recovered > 5  # several a second
+    eventually(lambda: int(page.locator("#received").inner_text()) > before + recovered)
+    expect(page.locator("#lost")).to_have_text("0")
+    assert drawn(page, "#latency-plot") > 50
 
 
 def drawn(page: Page, canvas: str) -> int:
@@ -80,7 +94,21 @@ def test_on_a_phone_nothing_sticks_out(browser: Browser, demo: Nsqgw) -> None:
     expect(page.locator("#state")).to_have_text("live")
     expect(page.locator("#log li").first).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") == 390
+    button = page.locator("#cut").bounding_box()
+    assert button is not None
+    assert button["height"] >= 44  # for a thumb
     phone.close()
+
+
+def test_everything_has_a_name_for_those_who_do_not_see_it(page: Page, demo: Nsqgw) -> None:
+    page.goto(f"http://{address_of(demo)}/")
+    unnamed = page.evaluate(
+        """() => [...document.querySelectorAll("canvas, button, section.connection, section.flow, ol")]
+            .filter((part) => !(part.ariaLabel || part.textContent.trim())).map((part) => part.outerHTML)"""
+    )
+    assert unnamed == []
+    expect(page.get_by_role("img", name="milliseconds from publish to screen, last minute")).to_be_visible()
+    expect(page.get_by_role("status").first).to_be_visible()
 
 
 def test_the_page_comes_back_after_a_restart(page: Page, demo: Nsqgw, tmp_path: Path) -> None:

@@ -1,13 +1,17 @@
 // The demo's page: plots the topic `figures` and scrolls the topic `logs`.
 
-import { follow, showState } from "./live.js";
+import * as network from "./network.js"; // first: what follows uses the WebSocket that it makes
+import { client, showState } from "./connection.js";
 import { plot } from "./plot.js";
+import { watchLosses } from "./losses.js";
 
 const LINES_KEPT = 300;
 const RATE_OVER = 2; // seconds over which messages are counted for their rate
+const CUT = 5; // seconds without a network
 
 const shown = (id) => document.getElementById(id);
 const percent = (value) => `${Math.round(value)} %`;
+const milliseconds = (value) => `${Math.round(value)} ms`;
 const perSecond = (value) => `${bytes(value)}/s`;
 
 const plots = {
@@ -15,16 +19,40 @@ const plots = {
   memory: plot(shown("memory-plot"), { ceiling: 100, label: percent }),
   network: plot(shown("network-plot"), { series: ["--accent", "--second"], ceiling: 1000, label: perSecond }),
   rate: plot(shown("rate-plot"), { ceiling: 5, label: (value) => `${Math.ceil(value)}/s` }),
+  latency: plot(shown("latency-plot"), { ceiling: 20, label: milliseconds }),
 };
 
-follow("figures", {
-  message: (data) => showFigures(JSON.parse(data)),
-  state: (...now) => showState(shown("state"), ...now),
+const figures = client.subscribe("figures").on("message", ({ data }) => take(showFigures, JSON.parse(data)));
+const logs = client.subscribe("logs").on("message", ({ data }) => take(addLine, JSON.parse(data)));
+const losses = watchLosses([figures, logs], (count) => {
+  for (const name of ["received", "recovered", "lost"]) shown(name).textContent = count[name]?.toLocaleString("en") ?? "some";
+  if (count.last?.recovered) shown("resume").textContent = resumed(count.last);
 });
-follow("logs", {
-  message: (data) => addLine(JSON.parse(data)),
-  state: (...now) => showState(shown("log-state"), ...now),
-});
+showState(figures, shown("state"));
+client.connect();
+
+shown("cut").onclick = () => {
+  shown("cut").disabled = true;
+  shown("resume").textContent = `The network is cut, for ${CUT} seconds.`;
+  network.cut(CUT, () => (shown("cut").disabled = false));
+};
+
+function resumed({ recovered, complete }) {
+  return `Back: ${recovered} messages came afterwards, ${complete ? "none was lost" : "some were lost"}.`;
+}
+
+function take(show, message) {
+  losses.count(message.time);
+  show(message);
+  // what is drawn now is on the screen with the next frame
+  requestAnimationFrame(() => losses.late(message.time) || showLatency(message.time));
+}
+
+function showLatency(time) {
+  const latency = Math.max(0, Date.now() - time * 1000); // by two clocks, when the page is on another machine
+  shown("latency").textContent = milliseconds(latency);
+  plots.latency.add(time, latency);
+}
 
 function showFigures({ time, host, cpu, load, memory, network, demo }) {
   shown("host").textContent = `${host}, live through NSQ`;

@@ -1,6 +1,6 @@
 // The gateway's own page: asks which topics there are and shows their messages, newest first.
 
-import { follow, showState } from "./live.js";
+import { ask, client, showState } from "./connection.js";
 
 const KEPT = 300;
 const SHOWN_CHARACTERS = 2000;
@@ -15,8 +15,13 @@ pause.onclick = () => {
 };
 document.getElementById("clear").onclick = () => list.replaceChildren();
 
-const { topics } = await (await fetch("topics")).json();
-for (const topic of topics) show(topic);
+try {
+  const { topics } = await ask("topics");
+  for (const topic of topics) show(topic);
+  client.connect();
+} catch (error) {
+  list.querySelector(".empty").textContent = `The gateway refuses: ${error.message}.`;
+}
 
 function show(topic) {
   const name = element("strong", topic);
@@ -27,28 +32,31 @@ function show(topic) {
   document.getElementById("topics").append(row);
 
   let received = 0;
-  follow(topic, {
-    state: (...now) => showState(state, ...now),
-    message(data) {
-      received += 1;
-      count.textContent = `${received.toLocaleString("en")} received`;
-      if (!paused) add(topic, data);
-    },
+  const subscription = client.subscribe(topic);
+  showState(subscription, state);
+  subscription.on("message", ({ data }) => {
+    received += 1;
+    count.textContent = `${received.toLocaleString("en")} received`;
+    if (!paused) add(element("span", topic, "from"), element("span", readable(data), "text"));
+  });
+  subscription.on("gap", ({ lost }) => {
+    const text = lost === null ? "some messages are missing here" : `${lost.toLocaleString("en")} messages are missing here`;
+    add(element("span", topic, "from"), element("em", text, "text"));
   });
 }
 
-function add(topic, data) {
+function add(...parts) {
   list.querySelector(".empty")?.remove();
   const time = element("time", new Date().toTimeString().slice(0, 8));
   const line = element("li", "");
-  line.append(time, element("span", topic, "from"), element("span", readable(data), "text"));
+  line.append(time, ...parts);
   list.prepend(line);
   while (list.children.length > KEPT) list.lastChild.remove();
 }
 
 function readable(data) {
   if (typeof data === "string") return shortened(data, SHOWN_CHARACTERS);
-  const bytes = Array.from(new Uint8Array(data, 0, Math.min(64, data.byteLength)));
+  const bytes = Array.from(data.subarray(0, 64));
   const hex = bytes.map((byte) => byte.toString(16).padStart(2, "0")).join(" ");
   return `${data.byteLength} bytes: ${hex}${data.byteLength > 64 ? " …" : ""}`;
 }
