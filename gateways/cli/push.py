@@ -15,6 +15,7 @@ from click.core import ParameterSource
 from gateways.cli.config_errors import reported
 from gateways.cli.open_files import allow_all_files
 from gateways.cli.push_channels import CHANNELS
+from gateways.cli.push_compat import PUSH_STREAM
 from gateways.cli.push_history import HISTORY, LIMITS
 from gateways.cli.push_listen import LISTEN
 from gateways.cli.push_security import SECURITY
@@ -29,7 +30,7 @@ from nsqgw.errors import ConfigError
 from nsqgw.service import logs
 from nsqgw.service.lifecycle import run
 
-GROUPS = (STREAMS, CHANNELS, LISTEN, SECURITY, LIMITS, HISTORY)
+GROUPS = (STREAMS, CHANNELS, LISTEN, SECURITY, LIMITS, HISTORY, PUSH_STREAM)
 """What they take are arguments of PushConfig."""
 
 SUBCOMMANDS = {
@@ -57,6 +58,7 @@ class PushCommand(WithSubcommands):
 @SECURITY
 @LIMITS
 @HISTORY
+@PUSH_STREAM
 @SERVICE
 @click.pass_context
 def command(ctx: click.Context, /, config: Path | None, **flags: Any) -> int:

@@ -15,6 +15,7 @@ from gateways.push.channel import ChannelLimits
 from gateways.push.history import HistoryLimits
 from gateways.push.limits import Limits
 from gateways.push.policy import Policy
+from gateways.push.push_stream.settings import PushStreamSettings
 from gateways.push.routing import Route
 from nsqgw.errors import ConfigError
 from nsqgw.lookup.client import lookup_address
@@ -48,6 +49,7 @@ class PushConfig:
     history            what is kept of each channel for browsers that come back
     publish_topics     where browsers may publish; of the topics
     presence_topics    whose browsers may know of each other; of the topics
+    push_stream        whether and where the URLs of nginx-push-stream-module are served
     security           who may come: tokens, signatures, proxies, limits by address, TLS
     window             messages are gathered for so many seconds into one write a browser; at most MAX_WINDOW
     """
@@ -71,6 +73,7 @@ class PushConfig:
     window: float = 0.0
     publish_topics: tuple[str, ...] = ()
     presence_topics: tuple[str, ...] = ()
+    push_stream: PushStreamSettings = field(default_factory=PushStreamSettings)
     security: Security = field(default_factory=Security)
 
     def __post_init__(self) -> None:

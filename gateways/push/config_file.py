@@ -21,6 +21,7 @@ from gateways.push.config import PushConfig
 from gateways.push.history import HistoryLimits
 from gateways.push.limits import Limits
 from gateways.push.policy import parse_policy
+from gateways.push.push_stream.settings import PushStreamSettings
 from gateways.push.settings import ListenSettings, ServiceSettings, SourceSettings, TopicSettings
 from gateways.service.config_file import Tables, load
 from gateways.service.problems import Problem
@@ -31,6 +32,7 @@ SECTIONS: dict[str, type[Any]] = {
     "channels": ChannelLimits,
     "history": HistoryLimits,
     "security": Security,
+    "push_stream": PushStreamSettings,
 }
 """Tables that are dataclasses, with the fields as keys."""
 

@@ -18,6 +18,7 @@ from gateways.push.front import Front
 from gateways.push.http import Response
 from gateways.push.hub import Hub
 from gateways.push.presence import Presence
+from gateways.push.push_stream.routes import PushStreamRoutes
 from gateways.push.revocation import disconnect
 from gateways.push.routes import Routes, client_module, static_pages
 from gateways.push.routing import Routing
@@ -86,7 +87,9 @@ class PushGateway:
             publisher=self._producer,
             publish_topics=frozenset(self._config.publish_topics),
         )
-        self._routes = Routes(self._context, self._hosts, self._origins, self._pages, self.connected)
+        self._routes = Routes(
+            self._context, self._hosts, self._origins, self._pages, self.connected, self._push_stream()
+        )
         self._front = Front(self._context, self._routes, self._assembly.tls)
         await self._assembly.start(self._context.errands)
         await self._front.start(self._config.listen)
@@ -298,6 +301,11 @@ class PushGateway:
             logger.warning("topic %s: the feed did not stop within %gs", topic, timeout)
         except Exception:  # one feed's mistake must not keep the others from being stopped
             logger.exception("topic %s: the feed did not stop in order", topic)
+
+    def _push_stream(self) -> PushStreamRoutes | None:
+        """The URLs of nginx-push-stream-module, where they are served."""
+        settings = self._config.push_stream
+        return PushStreamRoutes(self._context, settings) if settings.on and self._context else None
 
     def _new_producer(self) -> Producer:
         """For what browsers publish."""

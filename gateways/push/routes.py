@@ -28,6 +28,9 @@ from gateways.push.multiplex import MultiplexSession
 from gateways.push.pattern import prefix_of
 from gateways.push.poll import PollSession
 from gateways.push.protocol import DIALECTS
+from gateways.push.push_stream.routes import METHODS as PUSH_STREAM_METHODS
+from gateways.push.push_stream.routes import REQUEST_HEADERS as PUSH_STREAM_HEADERS
+from gateways.push.push_stream.routes import PushStreamRoutes
 from gateways.push.session import Session
 from gateways.push.sse import EventStreamSession
 from gateways.push.websocket import EnvelopeSession, WebSocketSession, handshake
@@ -86,12 +89,14 @@ class Routes:
         origins: OriginPolicy,
         pages: Pages,
         connected: Callable[[], Mapping[str, bool]],
+        push_stream: PushStreamRoutes | None = None,
     ) -> None:
         self._context = context
         self._hosts = hosts
         self._origins = origins
         self._pages = pages
         self._connected = connected
+        self._push_stream = push_stream
 
     def renew(self, hosts: AllowedHosts, origins: OriginPolicy) -> None:
         """Ask these from now on who may come."""
@@ -105,17 +110,24 @@ class Routes:
             return self._pages[request.path]
         self._check_origin(request)
         if request.method == "OPTIONS":
-            return preflight(request)
+            return self._preflight(request)
         waiting = self._context.gate.authenticate(
             request, self._context.clock(), later=request.path == CONNECT
         )
         return self._route(request) if waiting is None else self._route_later(waiting, request)
+
+    def _preflight(self, request: Request) -> Response:
+        if self._push_stream is not None and self._push_stream.serves(request.path):
+            return preflight(request, PUSH_STREAM_METHODS, PUSH_STREAM_HEADERS)
+        return preflight(request)
 
     async def _route_later(self, waiting: Awaitable[None], request: Request) -> Response | Session:
         await waiting
         return self._route(request)
 
     def _route(self, request: Request) -> Response | Session:
+        if self._push_stream is not None and self._push_stream.serves(request.path):
+            return self._push_stream(request)
         if request.path.startswith(STREAM):
             return self._stream(request)
         if request.path == CONNECT and request.method == "GET":

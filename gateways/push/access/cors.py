@@ -29,12 +29,15 @@ def shared_with(request: Request) -> dict[str, str]:
     }
 
 
-def preflight(request: Request) -> Response:
-    """The answer to what a browser asks before a request with a header such as Authorization."""
+def preflight(request: Request, methods: str = "GET", further: str = "") -> Response:
+    """The answer to what a browser asks before a request with a header such as Authorization.
+
+    `further` are headers beside those of every request here, after a comma.
+    """
     headers = {
         **shared_with(request),
-        "Access-Control-Allow-Methods": "GET",
-        "Access-Control-Allow-Headers": "Authorization, Last-Event-ID, Cache-Control",
+        "Access-Control-Allow-Methods": methods,
+        "Access-Control-Allow-Headers": f"Authorization, Last-Event-ID, Cache-Control{further}",
         "Access-Control-Max-Age": str(PREFLIGHT_SECONDS),
         "Vary": "Origin, Access-Control-Request-Method, Access-Control-Request-Headers",
     }

@@ -18,6 +18,8 @@ from gateways.push.http import Response
 from gateways.push.hub import Hub
 from gateways.push.limits import Limits
 from gateways.push.policy import Policy
+from gateways.push.push_stream.routes import PushStreamRoutes
+from gateways.push.push_stream.settings import PushStreamSettings
 from gateways.push.routes import Routes
 from gateways.push.routing import Route, Routing
 from harness.entries import entries
@@ -88,13 +90,16 @@ async def serve() -> AsyncIterator[Serve]:
         policies: Mapping[str, Policy] | None = None,
         routes: tuple[Route, ...] = (),
         channels: ChannelLimits | None = None,
+        push_stream: PushStreamSettings | None = None,
         **parts: Any,
     ) -> Served:
         clock = asyncio.get_running_loop().time
         hub = Hub(Routing(["events", "other"], routes), clock, limits=channels)
         context = Context(hub=hub, limits=limits, clock=clock, policies=policies or {}, **parts)
         hosts = AllowedHosts("test:0")
-        routes = Routes(context, hosts, OriginPolicy(allow_origins), {"/": PAGE}, lambda: {"events": True})
+        drop_in = PushStreamRoutes(context, push_stream) if push_stream is not None else None
+        origins = OriginPolicy(allow_origins)
+        routes = Routes(context, hosts, origins, {"/": PAGE}, lambda: {"events": True}, drop_in)
         front = Front(context, routes)
         await front.start("127.0.0.1:0")
         fronts.append(front)

@@ -1,0 +1,236 @@
+"""Subscribers on push-stream's URLs: several channels a connection, with what they missed."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from gateways.push.answer import AnswerSession
+from gateways.push.context import Context
+from gateways.push.filter import Filter
+from gateways.push.frame import Burst, Encoding, Frame
+from gateways.push.history import Replay
+from gateways.push.push_stream.paths import Wish, answer
+from gateways.push.push_stream.resume import begin
+from gateways.push.push_stream.stamps import Stamp
+from gateways.push.push_stream.template import MessageTemplate
+from gateways.push.session import ANSWERED, Ending, Session
+from gateways.push.sse import GAP_EVENT
+from gateways.push.websocket import Handshake, WebSocketConnection
+from gateways.push.wire import WebSocketEncoding
+
+
+@dataclass(frozen=True)
+class Manner:
+    """What all connections of one gateway have in common."""
+
+    template: MessageTemplate
+    socket: WebSocketEncoding
+
+
+@dataclass(frozen=True)
+class Following:
+    """What one request asks for; `since` is the hub's position after what the client has."""
+
+    wishes: Mapping[str, Wish]
+    since: str | None
+    manner: Manner
+
+    @property
+    def channels(self) -> Collection[str]:
+        """All channels of the request."""
+        return self.wishes.keys()
+
+    def subscribe(self, context: Context, channel: str, session: Session) -> Replay:
+        """Follow one of its channels; what comes first."""
+        return begin(context.hub, self.wishes[channel], self.since, session)
+
+
+class StreamSession(AnswerSession):
+    """An answer that never ends: messages as the template has them, and nothing between them."""
+
+    __slots__ = ("_following", "encoding")
+
+    kind = "lines"
+    content_type = "text/plain"
+
+    def __init__(self, context: Context, following: Following, headers: Mapping[str, str]) -> None:
+        super().__init__(context, "", None, headers)
+        self.topics = following.channels
+        self._following = following
+        self.encoding: Encoding = following.manner.template.plain
+
+    @property
+    def heartbeat(self) -> bytes:  # type: ignore[override]  # what it is depends on the template
+        """A message with the id -1."""
+        return self._following.manner.template.ping
+
+    def deleted(self, channel: str, text: str) -> None:
+        """The channel is no more: a last message, and the end."""
+        self._transport.write(self._last_words(self._following.manner.template.deletion(channel, text)))
+        self.close(Ending.RESTART)
+
+    def _last_words(self, text: str) -> bytes:
+        return text.encode()
+
+    def _follow(self, topic: str, since: str | None, wanted: Filter | None) -> None:
+        self.replay(topic, self._following.subscribe(self._context, topic, self))
+
+
+class EventSourceSession(StreamSession):
+    """The same as server-sent events; a gap is an event of its own, which pages that do not know it miss."""
+
+    __slots__ = ()
+
+    kind = "sse"
+    content_type = "text/event-stream; charset=utf-8"
+
+    def __init__(self, context: Context, following: Following, headers: Mapping[str, str]) -> None:
+        super().__init__(context, following, headers)
+        self.encoding = following.manner.template.block
+
+    @property
+    def heartbeat(self) -> bytes:  # type: ignore[override]  # see StreamSession
+        return b": -1\n"
+
+    def _begin(self) -> bytes:
+        return b": \n"
+
+    def _gap(self, topic: str, lost: int | None) -> bytes:
+        data = json.dumps({"channel": topic, "lost": lost})
+        return f"event: {GAP_EVENT}\ndata: {data}\n\n".encode()
+
+    def _last_words(self, text: str) -> bytes:
+        return f"data: {text}\n\n".encode()
+
+
+class SocketSession(WebSocketConnection):
+    """A WebSocket: text frames as the template has them."""
+
+    __slots__ = ("_following",)
+
+    kind = "websocket"
+
+    def __init__(self, context: Context, following: Following, handshake: Handshake) -> None:
+        super().__init__(context, following.channels, handshake, following.manner.socket)
+        self._following = following
+
+    def deleted(self, channel: str, text: str) -> None:
+        """The text as a message, then a close without a code, as the module has it."""
+        last = self._following.manner.template.deletion(channel, text)
+        self._core.send_text(last.encode())
+        self._leave(Ending.RESTART.reason)
+        self._core.send_close()
+        self._write_control()
+
+    def _open(self) -> None:
+        super()._open()
+        for channel in self.topics:
+            self.replay(channel, self._following.subscribe(self._context, channel, self))
+
+
+class RefusedSocket(WebSocketConnection):
+    """A WebSocket whose request is refused: the handshake, and a close that says so, for browsers to read."""
+
+    __slots__ = ("_reason",)
+
+    kind = "websocket"
+
+    def __init__(
+        self, context: Context, handshake: Handshake, socket: WebSocketEncoding, status: int, why: str
+    ) -> None:
+        super().__init__(context, (), handshake, socket)
+        self._reason = json.dumps({"http_status": status, "explain": why})
+
+    def _open(self) -> None:
+        super()._open()
+        self._leave(Ending.NOT_ALLOWED.reason)
+        self._core.send_close(1008, self._reason)
+        self._write_control()
+
+
+class LongPollSession(Session):
+    """One request, answered with all that is there, or with the next burst; 304 when its time is up."""
+
+    __slots__ = ("_asked_at", "_callback", "_following", "_found", "_headers", "_patient", "encoding")
+
+    kind = "poll"
+
+    def __init__(
+        self,
+        context: Context,
+        following: Following,
+        headers: Mapping[str, str],
+        *,
+        patient: bool,
+        callback: str | None,
+    ) -> None:
+        super().__init__(context, following.channels)
+        self._following = following
+        self._headers = headers
+        self._patient = patient
+        self._callback = callback
+        self._found: list[Frame] = []
+        self._asked_at = context.clock()
+        self.encoding: Encoding = following.manner.template.plain
+
+    def data_received(self, data: bytes) -> None:
+        """A client has nothing to say after its request; it is read so that its end is seen."""
+
+    def replay(self, topic: str, replay: Replay) -> None:
+        self._found += replay.frames
+
+    def offer(self, data: bytes, burst: Burst) -> None:
+        if self._listening:
+            self._answer(burst.frames)
+
+    def miss(self, channel: str) -> None:
+        """The module knows no word for it."""
+
+    def end(self) -> None:
+        if self._listening:
+            self._answer(())
+
+    def deleted(self, channel: str, text: str) -> None:
+        """The channel is no more: that is the answer."""
+        if self._listening:
+            template = self._following.manner.template
+            self._write(HTTPStatus.OK, [template.deletion(channel, text).encode()])
+
+    def _open(self) -> None:
+        for channel in self.topics:
+            self.replay(channel, self._following.subscribe(self._context, channel, self))
+        if self._found or not self._patient:
+            self._answer(self._found)
+
+    def _keep_alive(self, now: float) -> None:
+        if now - self._asked_at >= self._context.limits.poll_timeout:
+            self._answer(())
+
+    def _answer(self, frames: Sequence[Frame]) -> None:
+        if frames:
+            self._write(HTTPStatus.OK, [frame.encoded(self.encoding) for frame in frames], frames)
+        else:
+            self._write(HTTPStatus.NOT_MODIFIED, [])
+
+    def _write(self, status: HTTPStatus, messages: list[bytes], frames: Sequence[Frame] = ()) -> None:
+        last = Stamp.after_all(self._context.hub.numbering, time.time())
+        newest = max(map(Stamp.of, frames), default=last)
+        headers = {"Last-Modified": newest.date, "Etag": f"W/{newest.tag}", **self._headers}
+        body, content_type = b"".join(messages), "text/plain"
+        if self._callback is not None and messages:
+            body = b"%s([%s]);" % (self._callback.encode(), b",".join(messages))
+            content_type = "application/javascript"
+        self._leave(ANSWERED)
+        self._transport.write(answer(status, body, content_type, headers).serialize())
+        self._transport.close()
+
+    def _say_farewell(self, ending: Ending) -> None:
+        self._transport.close()
+
+
+Deletable = StreamSession | SocketSession | LongPollSession
+"""What is told when a channel is deleted."""
