@@ -71,8 +71,11 @@ class ShipCommand(WithSubcommands):
 @click.command("ship", cls=ShipCommand, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--config",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A TOML file with pipelines, in place of all flags that are about one; SIGHUP reads it again.",
+    "configs",
+    type=click.Path(exists=True, path_type=Path),
+    multiple=True,
+    help="A TOML file with pipelines, or a folder of such, in place of all flags that are about one pipeline;"
+    " repeatable. SIGHUP reads it again.",
 )
 @click.option("--topic", "topics", type=TOPIC_OR_PATTERN, multiple=True, help="Topic or pattern; repeatable.")
 @click.option("--channel", type=CHANNEL, help="Channel to consume on.")
@@ -102,13 +105,13 @@ class ShipCommand(WithSubcommands):
 @allow_host_option("the admin port")
 @log_options
 @click.pass_context
-def command(ctx: click.Context, /, config: Path | None, **flags: Any) -> int:
+def command(ctx: click.Context, /, configs: tuple[Path, ...], **flags: Any) -> int:
     """Ship TOPICs to a file or a log service, in batches; or what a config file says, with several pipelines.
 
     A message is finished only when the destination has it; while the destination fails, messages are held and
     tried again, then given back to nsqd. SIGTERM and Ctrl-C send what is in hand before the end.
     """
-    if config is None:
+    if not configs:
         return run_gateway(_by_flags(flags))
     given = {name for name in flags if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE}
     service = {name: flags[name] for name in given & ServiceSettings.model_fields.keys()}
@@ -117,7 +120,7 @@ def command(ctx: click.Context, /, config: Path | None, **flags: Any) -> int:
         raise click.UsageError(f"{flag} belongs into the file when there is --config")
 
     def load() -> ShipConfig:
-        return load_config(config, service)
+        return load_config(configs, service)
 
     with reported():
         return run_gateway(load(), load)

@@ -13,14 +13,14 @@ from gateways.ship.trial import difference
 
 
 @click.command("test", context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-def command(file: Path) -> int:
-    """Run every [[test]] of FILE: its input through the transforms of its pipeline. Nothing is connected.
+@click.argument("files", type=click.Path(exists=True, path_type=Path), nargs=-1, required=True)
+def command(files: tuple[Path, ...]) -> int:
+    """Run every [[test]] of FILES: its input through the transforms of its pipeline. Nothing is connected.
 
     Exit code 1: one of them failed; 78: the file cannot be used.
     """
     with reported():
-        config = load_config(file)
+        config = load_config(files)
     pipelines = {pipeline.name: pipeline for pipeline in config.pipelines}
     failed = 0
     for trial in config.trials:

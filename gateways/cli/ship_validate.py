@@ -16,12 +16,12 @@ from gateways.ship.trial_event import send_test_events
 
 
 @click.command("validate", context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("files", type=click.Path(exists=True, path_type=Path), nargs=-1, required=True)
 @click.option("--no-connect", "--no-environment", is_flag=True, help="Look at the file alone.")
 @click.option("--skip-healthchecks", is_flag=True, help="Open sinks as at a start, and ask them nothing.")
 @click.option("--send-test-event", is_flag=True, help="Send one marked event to each sink, too.")
-def command(file: Path, no_connect: bool, skip_healthchecks: bool, send_test_event: bool) -> int:
-    """Check FILE, and whether the nsqds, nsqlookupds and sinks it names can be reached.
+def command(files: tuple[Path, ...], no_connect: bool, skip_healthchecks: bool, send_test_event: bool) -> int:
+    """Check FILES, or folders of such, and whether the nsqds, nsqlookupds and sinks they name can be reached.
 
     Sinks are opened as at a start, so a file of one is made when it is missing. Services over HTTP are
     connected to, with TLS, and asked for their health where they have a page for it. No event is sent unless
@@ -32,9 +32,9 @@ def command(file: Path, no_connect: bool, skip_healthchecks: bool, send_test_eve
             "--no-connect asks nobody: leave out --skip-healthchecks and --send-test-event"
         )
     with reported():
-        config = load_config(file)
+        config = load_config(files)
     names = ", ".join(pipeline.name for pipeline in config.pipelines)
-    click.echo(f"{file}: pipelines {names}")
+    click.echo(f"{' '.join(map(str, files))}: pipelines {names}")
     if no_connect:
         return 0
     return told(

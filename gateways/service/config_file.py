@@ -6,9 +6,7 @@
 from __future__ import annotations
 
 import os
-import re
-import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path as FilePath
 from typing import Any, TypeVar, cast
@@ -17,24 +15,18 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from gateways.access import NsqAccess
 from gateways.service.environment import interpolated
+from gateways.service.merged import Merged, read_documents
 from gateways.service.nsq_settings import NsqSettings
-from gateways.service.problems import BadConfigFile, Problem, problems_of, told, unknown_key
+from gateways.service.problems import BadConfigFile, Problem, problems_of, unknown_key
 from gateways.service.secrets import REFERENCE, STORES, SecretStore, references, store_named
-from gateways.service.toml_lines import KeyLines, Path
+from gateways.service.toml_lines import Path
 from nsqgw.errors import ConfigError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 EXIT_CONFIG = 78
 """Of a file that cannot be used (EX_CONFIG of sysexits.h): starting again will not help."""
 
 SECRETS = "secret"
 """The table of secret stores, in every gateway's file."""
-
-_POSITION = re.compile(r" \(at line (\d+), column (\d+)\)$")
 
 M = TypeVar("M", bound=BaseModel)
 T = TypeVar("T")
@@ -166,31 +158,19 @@ class Tables:
         return stores
 
 
-def load(path: FilePath, read: Callable[[Tables], T | None], environ: Mapping[str, str] = os.environ) -> T:
-    """What `read` makes of the file at `path`; it returns None, or leaves problems, when it cannot be used.
+def load(
+    paths: FilePath | Sequence[FilePath],
+    read: Callable[[Tables], T | None],
+    environ: Mapping[str, str] = os.environ,
+) -> T:
+    """What `read` makes of the files and folders at `paths` together; None, or problems left, refuse them.
 
     Raises BadConfigFile with all that is wrong.
     """
-    try:
-        text = path.read_bytes().decode("utf-8")
-        document = tomllib.loads(text)
-    except OSError as error:
-        raise BadConfigFile([f"{path}: cannot be read: {error.strerror}"]) from error
-    except UnicodeDecodeError as error:
-        raise BadConfigFile([f"{path}: is not UTF-8 at byte {error.start}"]) from error
-    except tomllib.TOMLDecodeError as error:
-        raise BadConfigFile([_syntax_error(path, text, str(error))]) from error
-    tables = Tables(document, environ)
+    merged = Merged(read_documents([paths] if isinstance(paths, FilePath) else paths))
+    tables = Tables(merged.tables, environ)
+    tables.problems += merged.problems
     result = read(tables)
     if result is None or tables.problems:
-        lines = KeyLines(text)
-        problems = sorted(dict.fromkeys(tables.problems), key=lambda each: lines.line(each.path))
-        raise BadConfigFile([told(each, f"{path}:{lines.line(each.path)}", document) for each in problems])
+        raise BadConfigFile(merged.lines(tables.problems))
     return result
-
-
-def _syntax_error(path: FilePath, text: str, message: str) -> str:
-    position = _POSITION.search(message)
-    if position is None:
-        return f"{path}:{len(text.splitlines()) or 1}: is no TOML: {message}"
-    return f"{path}:{position[1]}: is no TOML in column {position[2]}: {message[: position.start()]}"

@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -49,13 +49,15 @@ _SINK: TypeAdapter[Any] = TypeAdapter(SinkSettings)
 
 
 def load_config(
-    path: FilePath, service: Mapping[str, Any] | None = None, environ: Mapping[str, str] = os.environ
+    paths: FilePath | Sequence[FilePath],
+    service: Mapping[str, Any] | None = None,
+    environ: Mapping[str, str] = os.environ,
 ) -> ShipConfig:
-    """The configuration in the file at `path`; `service` has precedence over its table of that name.
+    """The configuration in these files and folders; `service` has precedence over the table of that name.
 
     Raises BadConfigFile with all that is wrong.
     """
-    return load(path, lambda tables: _Reader(tables).config(service or {}), environ)
+    return load(paths, lambda tables: _Reader(tables).config(service or {}), environ)
 
 
 class _Reader:

@@ -254,6 +254,26 @@ def test_the_command_with_a_file(
         assert process.terminate() == 0
 
 
+def test_the_command_with_a_folder(
+    nsqd: EmbeddedNsqd, file: Path, tmp_path: Path, run_nsqgw: Callable[..., Done]
+) -> None:
+    folder = tmp_path / "conf.d"
+    folder.mkdir()
+    first, second = file.read_text().split('[[pipeline]]\nname = "audit"')
+    (folder / "1.toml").write_text(first)
+    (folder / "2.toml").write_text('[[pipeline]]\nname = "audit"' + second)
+    assert (
+        run_nsqgw("ship", "validate", "--no-connect", str(folder)).stdout
+        == f"{folder}: pipelines app, audit\n"
+    )
+    with Nsqgw(tmp_path, "ship", "--config", str(folder)) as process:
+        process.wait_for("nsqgw ship started")
+        edit(folder / "2.toml", 'name = "audit"', 'name = "other"')
+        process.send(signal.SIGHUP)
+        process.wait_for("nsqgw ship reloaded")
+        assert process.terminate() == 0
+
+
 def test_tap_shows_what_passes(nsqd: EmbeddedNsqd, file: Path, tmp_path: Path) -> None:
     with Nsqgw(tmp_path, "ship", "--config", str(file)) as process:
         admin = process.wait_for(r"admin port on http://(127\.0\.0\.1:\d+)")
