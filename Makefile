@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+RUN_STAMP := $(VENV)/.installed-to-run
+TO_TEST := all,test
 ARGS ?=
 JOBS ?= 4
 
@@ -33,17 +35,23 @@ help:
 
 venv: $(STAMP)
 
-$(STAMP): setup.cfg pyproject.toml
+$(RUN_STAMP): setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 		{ echo "make: $(PYTHON) is missing or older than 3.10; give another one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || \
 		{ echo "make: no virtual environment could be made; on Debian: apt-get install python3-venv" >&2; exit 1; }
-	@echo "installing nsqgw and its tools into $(VENV)"
-	@PYTHONWARNINGS=ignore $(BIN)/pip install --quiet --disable-pip-version-check -e '.[all,test]' || \
-		{ echo "make: pip could not install the packages of setup.cfg; its words are above" >&2; exit 1; }
+	@$(call install,nsqgw,all)
 	@touch $@
 
-demo: venv
+$(STAMP): $(RUN_STAMP)
+	@$(call install,what tests and checks need,$(TO_TEST))
+	@touch $@
+
+install = echo "installing $(1) into $(VENV)"; \
+	PYTHONWARNINGS=ignore $(BIN)/pip install --quiet --disable-pip-version-check -e '.[$(2)]' || \
+		{ echo "make: pip could not install the packages of setup.cfg; its words are above" >&2; exit 1; }
+
+demo: $(RUN_STAMP)
 	$(BIN)/nsqgw demo $(ARGS)
 
 # Many tests wait more than they compute, so there are more processes than most machines have cores to spare.
