@@ -35,6 +35,7 @@ GROUPS = (STREAMS, CHANNELS, LISTEN, SECURITY, LIMITS, HISTORY, PUSH_STREAM)
 
 SUBCOMMANDS = {
     "validate": ("gateways.cli.push_validate", "Check a config file, and whether what it names is reached."),
+    "top": ("gateways.cli.push_top", "Watch what a running gateway does."),
     "bridge": ("gateways.cli.push_bridge", "Publish topics into an nginx (push-stream or nchan)."),
 }
 """Name -> the module that has it as `command`, and its line in the help."""

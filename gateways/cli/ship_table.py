@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
+
+from gateways.cli.columns import byte_count, in_columns
 
 Status = Sequence[Mapping[str, Any]]
 """The pipelines, as gateways.ship.status tells them."""
-
-_BYTE_UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
 class Row(NamedTuple):
@@ -50,18 +50,7 @@ def rows(before: Status, now: Status, seconds: float) -> list[Row]:
 
 def table(lines: Sequence[Row]) -> str:
     """The lines in columns, below a head."""
-    every = [_HEAD, *lines]
-    widths = [max(len(row[column]) for row in every) for column in range(len(_HEAD))]
-    return "\n".join(_in_columns(row, widths) for row in every)
-
-
-def _in_columns(row: Row, widths: Iterable[int]) -> str:
-    """Words to the left, figures to the right."""
-    cells = (
-        cell.ljust(width) if column < 3 else cell.rjust(width)
-        for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-    )
-    return "  ".join(cells).rstrip()
+    return in_columns([_HEAD, *lines], words=3)
 
 
 def _pipeline_row(past: Mapping[str, Any], now: Mapping[str, Any], seconds: float) -> Row:
@@ -70,7 +59,7 @@ def _pipeline_row(past: Mapping[str, Any], now: Mapping[str, Any], seconds: floa
         "",
         "ready" if now["trouble"] is None else "not ready",
         f"{_more(past, now, 'received') / seconds:.0f}",
-        _bytes(_more(past, now, "received_bytes") / seconds),
+        byte_count(_more(past, now, "received_bytes") / seconds),
         "",
         "",
         str(now["held_messages"]),
@@ -87,7 +76,7 @@ def _sink_row(past: Mapping[str, Any], now: Mapping[str, Any], seconds: float) -
         now["sink"],
         now["state"],
         f"{_more(past, now, 'events') / seconds:.0f}",
-        _bytes(_more(past, now, "bytes") / seconds),
+        byte_count(_more(past, now, "bytes") / seconds),
         try_ms,
         f"{_more(past, now, 'retries') / seconds:.1f}",
         str(now["held_messages"]),
@@ -98,14 +87,6 @@ def _sink_row(past: Mapping[str, Any], now: Mapping[str, Any], seconds: float) -
 
 def _more(past: Mapping[str, Any], now: Mapping[str, Any], key: str) -> float:
     return float(now[key] - past.get(key, 0))
-
-
-def _bytes(count: float) -> str:
-    for unit in _BYTE_UNITS:
-        if count < 1000 or unit == _BYTE_UNITS[-1]:
-            break
-        count /= 1000
-    return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
 
 
 def _age(seconds: float) -> str:

@@ -27,7 +27,7 @@ class ChannelLimits:
 class Channel:
     """A channel of `topic`; times are in seconds."""
 
-    __slots__ = ("audience", "deliveries", "history", "messages", "name", "topic", "used_at")
+    __slots__ = ("audience", "bytes", "deliveries", "history", "messages", "name", "topic", "used_at")
 
     def __init__(self, name: str, topic: str, history: History, now: float) -> None:
         self.name = name
@@ -37,11 +37,14 @@ class Channel:
         self.used_at = now
         """When a message came or a subscriber went."""
         self.messages = 0
+        self.bytes = 0
+        """Of the bodies of these messages."""
         self.deliveries = 0
 
-    def count(self, messages: int, deliveries: int) -> None:
-        """Messages were fanned out."""
+    def count(self, messages: int, size: int, deliveries: int) -> None:
+        """Messages with bodies of `size` bytes altogether were fanned out."""
         self.messages += messages
+        self.bytes += size
         self.deliveries += deliveries
 
     def is_idle(self, now: float, timeout: float) -> bool:

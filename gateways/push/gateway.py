@@ -23,6 +23,7 @@ from gateways.push.revocation import disconnect
 from gateways.push.routes import Routes, client_module, static_pages
 from gateways.push.routing import Routing
 from gateways.push.session import Session
+from gateways.push.statistics import Statistics, joined, statistics
 from gateways.reach import Reach
 from nsqgw import Consumer, Producer
 from nsqgw.deadline import within
@@ -217,10 +218,15 @@ class PushGateway:
         return disconnect(self._context, user=user, client=client, channel=channel)
 
     def admin_routes(self) -> Sequence[Rule]:
-        """/disconnect."""
+        """/disconnect and /stats."""
         from gateways.push.access.admin_pages import access_pages  # needs the extra `gateways`
+        from gateways.push.admin_pages import stats_page
 
-        return access_pages(self)
+        return [*access_pages(self), stats_page(self.statistics)]
+
+    def statistics(self, channel: str | None = None) -> Statistics:
+        """See `statistics`; of one channel alone when it is named."""
+        return joined([statistics(self._context, name=channel)] if self._context is not None else [])
 
     def settings(self) -> dict[str, object]:
         """The settings in force."""

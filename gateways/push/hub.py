@@ -213,7 +213,7 @@ class Hub:
         found.history.append(frames, now)
         groups = [group for audience in self._following(found) for group in audience.groups()]
         delivered = yield from hand_out(Burst(channel, frames), groups)
-        found.count(len(frames), delivered)
+        found.count(len(frames), sum(len(frame.body) for frame in frames), delivered)
         self.messages[found.topic] += len(frames)
         self.deliveries[found.topic] += delivered
         for frame in frames:

@@ -5,6 +5,7 @@ Counters are there from the start, as 0: a rate over one that appears with its f
 
 from __future__ import annotations
 
+import heapq
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
@@ -17,6 +18,10 @@ from gateways.push.session import REASONS, Session
 
 KINDS = ("head", "lines", "multiplex", "poll", "sse", "websocket")
 """What connections speak; `head` until that is known."""
+
+
+LABELLED_CHANNELS = 100
+"""Channels that have figures of their own; routes may make any number. /stats has the others."""
 
 
 def push_metrics(
@@ -51,6 +56,12 @@ def push_metrics(
     frames = CounterMetricFamily("nsqgw_push_client_frames", "WebSocket frames browsers sent.")
     frames.add_metric((), context.client_frames)
     yield frames
+    yield GaugeMetricFamily("nsqgw_push_channels", "Channels there are.", len(hub.channels))
+    most = heapq.nlargest(LABELLED_CHANNELS, hub.channels.values(), key=lambda each: len(each.audience))
+    followed = {channel.name: len(channel.audience) for channel in most}
+    yield _gauge("channel_subscribers", "Browsers of the channels with the most.", "channel", followed)
+    kept = {channel.name: len(channel.history) for channel in most}
+    yield _gauge("channel_history", "Messages kept of the channels with the most.", "channel", kept)
     yield _counter("reloads", "Times the settings were read again.", "result", reloads)
 
 
