@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from gateways.push.push_stream.template import check_template
 from nsqgw.errors import ConfigError
@@ -46,6 +46,4 @@ class PushStreamSettings:
 
 
 SUBSCRIBERS = ("stream", "events", "poll", "websocket")
-PATHS = tuple(
-    field.name for field in fields(PushStreamSettings) if field.name not in ("on", "template", "deleted")
-)
+PATHS = (*SUBSCRIBERS, "publish", "statistics")
