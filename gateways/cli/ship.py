@@ -40,7 +40,7 @@ SUBCOMMANDS = {
     "validate": ("gateways.cli.ship_validate", "Check a config file, and whether what it names is reached."),
     "test": ("gateways.cli.ship_test", "Run the tests that a config file has for its transforms."),
     "top": ("gateways.cli.ship_top", "Watch what a running gateway does."),
-    "tap": ("gateways.cli.ship_tap", "Watch events come into a running gateway."),
+    "tap": ("gateways.cli.ship_tap", "Watch events pass through a running gateway."),
     "health": ("gateways.cli.ship_health", "Whether a running gateway is well, as an exit code."),
     "config": ("gateways.cli.ship_config", "What a config file can hold: a schema, examples."),
     "convert": (

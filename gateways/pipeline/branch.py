@@ -13,6 +13,7 @@ from gateways.pipeline.delivery import Delivery, DeliveryLimits
 from gateways.pipeline.ends import Ends
 from gateways.pipeline.retry import RetryPolicy
 from gateways.pipeline.sink import InOrder, Sink
+from gateways.pipeline.watch import Show, as_sent
 from nsqgw.message import Message
 
 logger = logging.getLogger(__name__)
@@ -108,6 +109,12 @@ class Branch:
     def oldest_age(self) -> float:
         """For how many seconds it has been held; 0 when nothing is."""
         return 0.0 if self.oldest is None else self._loop.time() - self.oldest
+
+    def watch(self, show: Show | None) -> None:
+        """Show what the sink confirms from now on; None when nobody watches any more."""
+        self._delivery.on_confirmed = (
+            None if show is None else lambda batch: show("sent", as_sent(batch), self.name)
+        )
 
     # -- messages in
 

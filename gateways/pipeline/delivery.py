@@ -90,6 +90,8 @@ class Delivery:
         self.held_bytes = 0
         self.trouble: str | None = None
         """Why the last try failed; None after one that passed."""
+        self.on_confirmed: Callable[[Batch], None] | None = None
+        """Shown what the sink confirmed, while somebody watches."""
 
     @property
     def has_room(self) -> bool:
@@ -330,6 +332,8 @@ class Delivery:
         self.counters.bytes_sent += batch.size
         self.counters.latency.add_ages(batch.messages, time.time_ns())
         self._let_go(len(batch), batch.size)
+        if self.on_confirmed is not None:
+            self.on_confirmed(batch)
         self._ends.confirmed(batch)
 
     def _refuse(self, parcel: Parcel) -> None:

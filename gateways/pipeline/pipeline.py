@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -26,6 +26,7 @@ from gateways.pipeline.intake import Intake
 from gateways.pipeline.retry import RetryPolicy
 from gateways.pipeline.sifting import Sifting
 from gateways.pipeline.transforms import Transforms
+from gateways.pipeline.watch import Show
 from nsqgw.errors import ConfigError
 from nsqgw.message import Message
 
@@ -122,8 +123,7 @@ class Pipeline:
         self._probe_timer: asyncio.TimerHandle | None = None
         self._last_resort: set[asyncio.TimerHandle] = set()
         self._draining = False
-        self.watch: Callable[[Sequence[Message]], None] | None = None
-        """Shown all messages that come in, while somebody watches; not to keep or answer them."""
+        self._show: Show | None = None
 
     def _branch_out(self, routes: Sequence[Route], retry: RetryPolicy) -> FanOut:
         return FanOut(
@@ -171,6 +171,12 @@ class Pipeline:
         born += [self._burial.oldest] if self._burial is not None else []
         now = self._loop.time()
         return now - min((each for each in born if each is not None), default=now)
+
+    def watch(self, show: Show | None) -> None:
+        """Show messages from now on at all stages; None when nobody watches any more."""
+        self._show = show
+        for branch in self.branches:
+            branch.watch(show)
 
     # -- life
 
@@ -257,12 +263,16 @@ class Pipeline:
         chunks = source.batches(max_messages=limits.max_messages, max_bytes=limits.max_bytes, max_wait=0.0)
         async for chunk in chunks:
             self._count(chunk)
-            if self.watch is not None:
-                self.watch(chunk)
-            if self._sifting is None:
-                self._fan_out.add(chunk)
-            else:
-                self._fan_out.add(*self._sifting.sift(chunk, self._loop.time()))
+            show = self._show
+            if show is not None:
+                show("received", chunk)
+            kept: Sequence[Message] = chunk
+            views = None
+            if self._sifting is not None:
+                kept, views = self._sifting.sift(chunk, self._loop.time())
+            if show is not None:
+                show("transformed", kept if views is None else views)
+            self._fan_out.add(kept, views)
             self._after_change()
 
     def _count(self, chunk: Sequence[Message]) -> None:

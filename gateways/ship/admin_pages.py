@@ -12,6 +12,7 @@ from tornado.iostream import StreamClosedError
 from tornado.routing import Rule, URLSpec
 from tornado.web import RequestHandler
 
+from gateways.pipeline.watch import STAGES
 from gateways.ship.status import status
 from gateways.ship.tap import MAX_WATCHERS, Tap
 from nsqgw.deadline import within
@@ -51,7 +52,7 @@ class _Status(_Page):
 class _Tap(_Page):
     """NDJSON, an event a line, until the reader goes away; empty lines now and then find out whether it has.
 
-    `pipeline`, `topic` and `sample` (0 to 1) in the query choose what is shown.
+    `pipeline`, `topic`, `stage` and `sample` (0 to 1) in the query choose what is shown.
     """
 
     async def get(self) -> None:
@@ -65,7 +66,12 @@ class _Tap(_Page):
         if self._gateway.taps.full:
             self._refuse(503, f"{MAX_WATCHERS} are watching already: end one of them")
             return
-        tap = Tap(self.get_query_argument("pipeline", None), self.get_query_argument("topic", None), sample)
+        stage = next((each for each in STAGES if each == self.get_query_argument("stage", STAGES[0])), None)
+        if stage is None:
+            self._refuse(400, f"stage is not known: it must be one of {', '.join(STAGES)}")
+            return
+        pipeline, topic = (self.get_query_argument(name, None) for name in ("pipeline", "topic"))
+        tap = Tap(pipeline, topic, sample, stage=stage)
         self._gateway.taps.add(tap)
         try:
             with contextlib.suppress(StreamClosedError, asyncio.TimeoutError):

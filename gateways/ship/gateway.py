@@ -133,9 +133,9 @@ class ShipGateway:
     # -- one pipeline
 
     def _watch(self) -> None:
-        """Show what comes in to those who watch; nothing at all when nobody does."""
+        """Show what passes to those who watch; nothing at all when nobody does."""
         for name, pipeline, *_ in self.running():
-            pipeline.watch = functools.partial(self.taps.show, name) if self.taps.watched else None
+            pipeline.watch(functools.partial(self.taps.show, name) if self.taps.watched else None)
 
     async def _start(self, settings: ShipSettings) -> None:
         service = ShipService(settings)

@@ -1,4 +1,4 @@
-"""Events as they come in, for people who watch: chosen, counted, bounded, and never waited for.
+"""Events as they pass, for people who watch: chosen, counted, bounded, and never waited for.
 
 Nobody watching costs the pipelines one comparison for each read; one who reads too slowly misses events, and
 is told how many.
@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from gateways.pipeline.watch import Stage
 from nsqgw.message import Message
 
 MAX_WATCHERS = 8
@@ -21,7 +22,7 @@ MAX_BODY_SHOWN = 16 * 1024
 
 
 class Tap:
-    """One who watches. Every event matches that is of `pipeline` and `topic`, where these are given.
+    """One who watches at `stage`: every event of `pipeline` and `topic`, where these are given.
 
     `sample` is the part of them that is shown, left to chance.
     """
@@ -32,7 +33,9 @@ class Tap:
         topic: str | None = None,
         sample: float = 1.0,
         chance: Callable[[], float] = random.random,
+        stage: Stage = "received",
     ) -> None:
+        self._stage = stage
         self._pipeline = pipeline
         self._topic = topic
         self._sample = sample
@@ -41,16 +44,16 @@ class Tap:
         self._missed = 0
         self._news = asyncio.Event()
 
-    def show(self, pipeline: str, messages: Sequence[Message]) -> None:
+    def show(self, pipeline: str, stage: Stage, messages: Sequence[Message], sink: str | None = None) -> None:
         """Take note of those that match; never waits."""
-        if self._pipeline not in (None, pipeline):
+        if stage != self._stage or self._pipeline not in (None, pipeline):
             return
         for message in messages:
             if self._topic in (None, message.topic) and self._chance() < self._sample:
                 if len(self._waiting) >= MAX_WAITING:
                     self._missed += 1
                 else:
-                    self._waiting.append(_shown(pipeline, message))
+                    self._waiting.append(_shown(pipeline, stage, message, sink))
                     self._news.set()
 
     async def next(self) -> dict[str, Any]:
@@ -91,17 +94,19 @@ class Taps:
         self._taps.remove(tap)
         self._on_change()
 
-    def show(self, pipeline: str, messages: Sequence[Message]) -> None:
+    def show(self, pipeline: str, stage: Stage, messages: Sequence[Message], sink: str | None = None) -> None:
         """To everybody who watches."""
         for tap in self._taps:
-            tap.show(pipeline, messages)
+            tap.show(pipeline, stage, messages, sink)
 
 
-def _shown(pipeline: str, message: Message) -> dict[str, Any]:
+def _shown(pipeline: str, stage: Stage, message: Message, sink: str | None) -> dict[str, Any]:
     """The event as JSON; a body that is no text as base64."""
     body = message.body[:MAX_BODY_SHOWN]
     shown: dict[str, Any] = {
         "pipeline": pipeline,
+        "stage": stage,
+        **({} if sink is None else {"sink": sink}),
         "topic": message.topic,
         "id": message.id.decode("ascii", "replace"),
         "timestamp_ns": message.timestamp,

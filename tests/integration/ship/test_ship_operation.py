@@ -15,8 +15,10 @@ from urllib.request import urlopen
 import pytest
 
 from gateways.cli.main import main
+from gateways.pipeline.watch import STAGES
 from gateways.ship.config_file import load_config
 from gateways.ship.gateway import ShipGateway
+from gateways.ship.tap import Tap
 from harness.auth_server import ALL, AuthServer
 from harness.certificates import make_certificates
 from harness.command import Nsqgw
@@ -298,6 +300,25 @@ def test_tap_shows_what_passes(nsqd: EmbeddedNsqd, file: Path, tmp_path: Path) -
             eventually(ended)
             assert tap.process.stdout is not None
             assert tap.process.stdout.read() == b"two\n"
+
+
+async def test_each_stage_is_shown(nsqd: EmbeddedNsqd, file: Path, tmp_path: Path) -> None:
+    transforms = 'transforms = [{ type = "decode", format = "json" }, { type = "add", fields = { e = "x" } }]'
+    edit(file, "max_in_flight = 100", f"max_in_flight = 100\n{transforms}")
+    gateway = ShipGateway(load_config(file))
+    await gateway.start()
+    taps = {stage: Tap(stage=stage) for stage in STAGES}
+    for tap in taps.values():
+        gateway.taps.add(tap)
+    publish(nsqd, "app", [b'{"a": 1}'])
+    shown = {stage: await within(10, tap.next()) for stage, tap in taps.items()}
+    await gateway.stop()
+    assert {stage: event["body"] for stage, event in shown.items()} == {
+        "received": '{"a": 1}',
+        "transformed": '{"a":1,"e":"x"}',
+        "sent": '{"a":1,"e":"x"}',
+    }
+    assert shown["sent"]["sink"] == "app"
 
 
 def test_a_file_with_mistakes_ends_with_78(file: Path, run_nsqgw: Callable[..., Done]) -> None:
