@@ -26,6 +26,7 @@ COUNT = 500
 PROTOCOLS: dict[str, tuple[dict[str, Any], str]] = {
     "elasticsearch": ({"url": "/insert/elasticsearch", "compression": "gzip"}, "n"),
     "loki": ({"url": "/insert", "compression": "gzip", "labels": {"topic": "{topic}"}}, "n"),
+    "loki_protobuf": ({"url": "/insert", "encoding": "protobuf", "metadata": {"key": "{id}"}}, "n"),
     "datadog": ({"url": "/insert/datadog", "api_key": "any", "tags": ["env:test"]}, "n"),
     "otlp": ({"url": "/insert/opentelemetry", "compression": "gzip", "body": "structured"}, "n"),
     "splunk": ({"url": "/insert/splunk", "token": "any", "compression": "gzip"}, "event.n"),
@@ -49,7 +50,7 @@ def s3() -> Iterator[S3Server]:
 
 @asynccontextmanager
 async def opened(kind: str, settings: dict[str, Any]) -> AsyncIterator[HttpSinkBase]:
-    sink = TypeAdapter[Any](SinkSettings).validate_python({"type": kind, **settings}).make(2)
+    sink = TypeAdapter[Any](SinkSettings).validate_python({"type": kind.split("_")[0], **settings}).make(2)
     await sink.open()
     try:
         yield sink

@@ -6,10 +6,12 @@ import gzip
 import json
 from typing import Any
 
+import cramjam
 import pytest
 from pydantic import ValidationError
 
 from gateways.pipeline.sink import CONFIRMED, Fate, SinkUnusable
+from gateways.ship.sinks import protobuf
 from harness.log_services import ClickHouse, LogService, Loki, Otlp, Reply, running
 from harness.sending import NOON, batch_of, messages_of, opened, sink_of
 
@@ -41,6 +43,48 @@ async def test_loki_has_a_stream_for_each_set_of_labels_in_order_of_time() -> No
         '{"topic": "events"}': ["text"],
     }
     assert len(service.requests) == 1
+
+
+async def test_lines_that_loki_names_are_refused_and_the_others_go_again_at_once() -> None:
+    async with running("loki") as (service, settings), opened(settings) as sink:
+        batch = batch_of(sink, messages_of([b"old", b"new", b"newest"]))
+        text = (
+            "entry with timestamp 2023-11-14 12:00:00 +0000 UTC ignored, reason: 'entry too far behind',\n"
+            "user 'fake', total ignored: 1 out of 3 for stream: {topic=\"events\"}"
+        )
+        service.script = [Reply(400, text)]
+        outcome = await sink.send(batch)
+        assert outcome.per_event == [Fate.REJECTED, Fate.CONFIRMED, Fate.CONFIRMED]
+        assert outcome.reasons == {0: "HTTP 400, too_far_behind"}
+        service.script = [Reply(400, text), Reply(503)]
+        outcome = await sink.send(batch)
+        assert outcome.per_event == [Fate.REJECTED, Fate.RETRY, Fate.RETRY]
+        service.script = [Reply(400, "something else")]
+        assert (await sink.send(batch)).per_event is None
+    assert len(service.requests) == 5
+
+
+async def test_loki_s_protobuf_is_a_snappy_block() -> None:
+    async with (
+        running("loki") as (service, settings),
+        opened(settings | {"encoding": "protobuf", "metadata": {"id": "{id}"}}) as sink,
+    ):
+        service.script = [Reply(204)]
+        assert await sink.send(batch_of(sink, messages_of([b"one", b"two"]))) is CONFIRMED
+    (request,) = service.requests
+    assert request.headers["Content-Type"] == "application/x-protobuf"
+    assert "Content-Encoding" not in request.headers
+    ((_, stream),) = protobuf.fields(bytes(cramjam.snappy.decompress_raw(request.body)))
+    assert isinstance(stream, bytes)
+    (_, labels), (_, first), _ = protobuf.fields(stream)
+    assert labels == b'{topic="events"}'
+    assert isinstance(first, bytes)
+    (_, time), (_, line), (_, metadata) = protobuf.fields(first)
+    assert isinstance(time, bytes)
+    assert isinstance(metadata, bytes)
+    assert dict(protobuf.fields(time)) == {1: NOON // 10**9, 2: 0}
+    assert line == b"one"
+    assert dict(protobuf.fields(metadata)) == {1: b"id", 2: b"0000000000000000"}
 
 
 async def test_loki_keeps_once_what_comes_twice() -> None:
