@@ -4,21 +4,19 @@
 //   client.subscribe("events").on("message", ({ data }) => show(data));
 //   client.connect();
 //
-// One link carries all channels: a WebSocket, or else streams or polls by fetch, made to look like one. Links know how
-// to speak; the client decides when to try again, with which token, what to ask for anew. Times are in seconds. See
-// docs/push-client.md for the API, and docs/push-protocol.md.
+// One link carries all channels: a WebSocket, or streams or polls by fetch, made to look like one. Links speak, the client
+// decides. Times are in seconds. See docs/push-client.md and docs/push-protocol.md.
 
 const SUBPROTOCOL = "nsqgw.v1.json";
-const PING = 25; // between the gateway's signs of life, unless its hello says otherwise
-const PROBE = 5; // for an answer when there is a reason to doubt the connection
-const LATE = 1; // a timer so much behind time tells that the page slept, not that the gateway is silent
-const UNDER_WAY = 16; // commands without an answer; the gateway takes no more publishes
+const PING = 25; // between the gateway's signs of life, unless hello says otherwise
+const PROBE = 5; // for an answer when a connection is doubted
+const LATE = 1; // a timer so much behind time tells that the page slept
+const UNDER_WAY = 16; // commands without an answer, as many publishes as the gateway takes
 const [FRAMES, FRAMES_IN] = [160, 3]; // at most, in so many seconds: the gateway closes at 200 in two
-const KEYS = 4096; // of the newest messages of a subscription, by which a second copy is known
-const MARGIN = 30; // before a token expires, when a new one is asked for
-const FAILURES = 3; // in a row, until what worked before is no longer trusted
-const SAVE_EVERY = 1;
-const LONGEST_TIMER = 86_400;
+const KEYS = 4096; // of a subscription's newest messages, by which a second copy is known
+const [CHANNELS, SETTLED] = [100, 30]; // of a pattern with positions of their own; seconds until all before has come
+const MARGIN = 30; // before a token expires, for a new one
+const FAILURES = 3; // in a row, until what worked is doubted
 
 const OFFLINE = 1006;
 const EXPIRED = 4010;
@@ -46,7 +44,7 @@ const DEFAULTS = {
 };
 
 const now = () => performance.now() / 1000;
-const after = (seconds, work) => setTimeout(work, Math.min(seconds, LONGEST_TIMER) * 1000);
+const after = (seconds, work) => setTimeout(work, Math.min(seconds, 86_400) * 1000);
 
 /** Why something was not done: `code` is that of the protocol's error or close, 0 for the client's own. */
 export class PushError extends Error {
@@ -70,7 +68,7 @@ class Emitter {
     return this;
   }
 
-  // What a handler throws is for the page to see, and stops neither other handlers nor the client.
+  // What a handler throws is for the page to see, and stops nobody else.
   _emit(type, event) {
     for (const handler of this.#handlers.get(type) ?? []) {
       try {
@@ -100,7 +98,7 @@ class Waiting {
   }
 }
 
-/** Tells when signs of life stay away; a page that slept gets a chance to read what came meanwhile. */
+/** Tells when signs of life stay away; a page that slept may read what came meanwhile. */
 class Watchdog {
   #due;
   #timer;
@@ -145,7 +143,7 @@ class Watchdog {
 //   probe()                  ends soon, unless there is a sign of life
 //   close()                  ends without a word to the owner
 //
-// They call `owner.opened(hello)`, `owner.pushed(document)`, and once, at the end, `owner.closed({ code, reason, ... })`.
+// They call `owner.opened(hello)`, `owner.pushed(document)`, and at the end `owner.closed({ code, reason, ... })`.
 
 /** The protocol on a WebSocket. */
 class SocketLink {
@@ -249,7 +247,7 @@ class FetchLink {
     }
   }
 
-  // There may be nothing to follow yet, so whether the gateway is there is asked for by itself.
+  // There may be nothing to follow yet.
   async #begin() {
     try {
       const answer = await this.get("status", { accept: "application/json", seconds: this.settings.handshakeTimeout });
@@ -271,7 +269,7 @@ class FetchLink {
     } catch {
       // the network, or our own abort
     }
-    if (wanted()) this.end(); // a stream does not end by itself while all is well
+    if (wanted()) this.end();
   }
 
   #unsubscribe(channel, then) {
@@ -298,7 +296,7 @@ class StreamLink extends FetchLink {
     const answer = await this.get(path, { accept: "text/event-stream", query, abort, seconds: handshakeTimeout });
     if (!answer.ok) return answer;
     let begun = false;
-    // there are bytes at once, unless something in between gathers them
+    // there are bytes at once, unless something between gathers them
     const silent = () => this.end({ reason: "silent", blocked: !begun });
     const watchdog = new Watchdog(handshakeTimeout, silent, () => watchdog.expect(PROBE));
     const read = eventReader((event) => this.#take(channel, event));
@@ -323,7 +321,8 @@ class StreamLink extends FetchLink {
       if (id) this.owner.pushed({ push: "position", channel, position: id });
     } else if (event === "gap") this.owner.pushed({ push: "gap", channel, ...JSON.parse(data) });
     else if (!event || event === "binary") {
-      this.owner.pushed({ push: "message", channel, position: id, data, base64: event === "binary" });
+      const key = id.slice(id.lastIndexOf("-") + 1);
+      this.owner.pushed({ push: "message", channel, position: id, key, data, base64: event === "binary" });
     }
   }
 }
@@ -362,7 +361,7 @@ class PollLink extends FetchLink {
       for (const message of news.messages) this.owner.pushed({ push: "message", channel, ...message });
       this.owner.pushed({ push: "position", channel, position: news.position });
       since = news.position;
-      const pause = news.messages.length ? 0 : asked + 1 - now(); // who is answered nothing does not ask at once
+      const pause = news.messages.length ? 0 : asked + 1 - now();
       if (pause > 0) await new Promise((resume) => after(pause, resume));
     }
   }
@@ -387,6 +386,7 @@ export class Subscription extends Emitter {
   #wanted;
   #positions = new Map();
   #keys = new Set();
+  #mark;
   #waiting = new Waiting();
   #before = false; // whether it was subscribed before, and may have missed something
   _failures = 0;
@@ -398,7 +398,7 @@ export class Subscription extends Emitter {
     this.channel = channel;
     this.pattern = channel.endsWith("*");
     this.state = "unsubscribed";
-    if (since !== undefined) this._resume(this.pattern ? since : { [channel]: since });
+    this._resume(typeof since === "string" ? { [channel]: since } : since);
   }
 
   get position() {
@@ -428,6 +428,23 @@ export class Subscription extends Emitter {
     for (const [channel, position] of Object.entries(positions ?? {})) this.#positions.set(channel, position);
   }
 
+  // What a pattern has under its own name stands for the channels without a position of their own. It goes on behind
+  // the others: to where they were a while ago, and to the one that was silent for longest when there are too many.
+  #advance(channel, position) {
+    const all = this.#positions;
+    all.delete(channel);
+    all.set(channel, position);
+    if (!this.pattern) return;
+    if (now() - this.#mark.at > SETTLED) {
+      if (this.#mark.position) all.set(this.channel, this.#mark.position);
+      this.#mark = { position, at: now() };
+    }
+    if (all.size <= CHANNELS) return;
+    const [[name, oldest]] = [...all].filter(([name]) => name !== this.channel);
+    all.delete(name);
+    all.set(this.channel, oldest);
+  }
+
   _command() {
     return { op: "subscribe", channel: this.channel, since: this.position, ...this.#wanted };
   }
@@ -442,9 +459,9 @@ export class Subscription extends Emitter {
     this._failures = 0;
     const missed = this.#before && !this.#positions.size;
     this.#before = true;
-    if (position !== undefined && position !== null) {
-      this._resume(typeof position === "string" ? { [this.channel]: position } : position);
-    }
+    this.#mark = { at: now() };
+    // a pattern's is the newest of all channels, of which older messages may follow
+    if (position && !(this.pattern && this.#positions.size)) this.#positions.set(this.channel, position);
     this._enter("subscribed", { recovered });
     if (missed) this._emit("gap", { channel: this.channel, lost: null });
     this._settle();
@@ -452,13 +469,13 @@ export class Subscription extends Emitter {
 
   _take({ push, channel, position, ...more }) {
     if (this.state !== "subscribed") return; // of a subscription before this one
-    if (position) this.#positions.set(channel, position);
+    if (position) this.#advance(channel, position);
     if (push === "message") this.#message(channel, position, more);
     else if (push === "unsubscribed") this.#client._dismissed(this, more.error);
     else if (push !== "position") this._emit(push, { channel, ...more });
   }
 
-  #message(channel, position, { data, base64 = false, key = `${channel} ${position}` }) {
+  #message(channel, position, { key, data, base64 }) {
     if (this.#keys.has(key)) return;
     this.#keys.add(key);
     if (this.#keys.size > KEYS) this.#keys.delete(this.#keys.values().next().value);
@@ -475,7 +492,7 @@ export class Subscription extends Emitter {
   }
 }
 
-/** A connection to a gateway that is made again whenever it is lost, and what goes over it. */
+/** A connection to a gateway that is made again whenever it is lost. */
 export class Client extends Emitter {
   #url;
   #settings;
@@ -495,7 +512,7 @@ export class Client extends Emitter {
 
   #token = null;
   #tokenUntil = 0;
-  #expired = false; // the last token was told to have expired, and none was accepted since
+  #expired = false; // the last token had, and none was accepted since
   #renewing = false;
   #renewal;
 
@@ -718,7 +735,7 @@ export class Client extends Emitter {
     // a fallback may work while a WebSocket does not: that makes it no better
     if (this.#best < 0 || this.#index < this.#best) this.#best = this.#index;
     this.#connectedAt = now();
-    this.#state = "connected"; // all is asked for in this turn, before anybody hears of it
+    this.#state = "connected"; // all is asked for before anybody hears of it
     for (const subscription of this.#subscriptions.values()) this.#follow(subscription);
     this._emit("state", { state: "connected", transport: this.transport });
     this.#waiting.settle();
@@ -738,7 +755,7 @@ export class Client extends Emitter {
     }
   }
 
-  // The gateway goes away, and says when it is our turn to come back.
+  // The gateway goes away, and says when to come back.
   #leaveIn(seconds) {
     this.#comeBackAt = now() + seconds;
     this.#later(seconds, () => this.#lost({ code: 1012, reason: "drain" }));
@@ -777,7 +794,7 @@ export class Client extends Emitter {
     return ++this.#turn;
   }
 
-  // Full jitter: after a restart all pages come back, but not all at once.
+  // Full jitter: all pages come back after a restart, but not at once.
   #delay(failures) {
     const { minDelay, maxDelay } = this.#settings;
     return minDelay + Math.random() * (Math.min(maxDelay, minDelay * 2 ** (failures + 1)) - minDelay);
@@ -906,7 +923,7 @@ export class Client extends Emitter {
     try {
       return JSON.parse(this.#settings.storage?.getItem(this.#key)) ?? {};
     } catch {
-      return {}; // not ours, or not to be read
+      return {};
     }
   }
 
@@ -915,7 +932,7 @@ export class Client extends Emitter {
   }
 
   #saveSoon() {
-    if (this.#settings.storage) this.#saving ??= after(SAVE_EVERY, () => this.#save());
+    if (this.#settings.storage) this.#saving ??= after(1, () => this.#save());
   }
 
   #save() {

@@ -85,8 +85,9 @@ test("an upgrade that fails is followed by an event stream, at once", async () =
   const { client, subscription, seen } = await streaming();
   assert.deepEqual([client.transport, subscription.state], ["sse", "subscribed"]);
   assert.deepEqual(gateway.requests.map(({ path, search }) => path + search), ["/status?sig=1", "/stream/events?sig=1"]);
-  gateway.streams[0].write("id: here-1\ndata: one\ndata: more\n\n:\n\nid: here-2\nevent: bin");
-  gateway.streams[0].write('ary\ndata: /wA=\n\nevent: gap\ndata: {"lost": 2}\n\nevent: new\ndata: x\n\nid: here-5\ndata:\n\n');
+  gateway.streams[0].write("id: here-1-k1\ndata: one\ndata: more\n\n:\n\nid: here-2-k2\nevent: bin");
+  gateway.streams[0].write('ary\ndata: /wA=\n\nevent: gap\ndata: {"lost": 2}\n\nevent: new\ndata: x\n\n');
+  gateway.streams[0].write("id: here-4-k2\ndata: again\n\nid: here-5-k5\ndata:\n\n");
   await quiet();
   assert.deepEqual(seen.map(([type, { data, lost }]) => [type, data ?? lost]), [
     ["message", "one\nmore"],
@@ -94,7 +95,7 @@ test("an upgrade that fails is followed by an event stream, at once", async () =
     ["gap", 2],
     ["message", ""],
   ]);
-  assert.equal(subscription.position, "here-5");
+  assert.equal(subscription.position, "here-5-k5");
 });
 
 test("a stream that ends goes on from its position, by what worked, after the gateway's retry", async () => {

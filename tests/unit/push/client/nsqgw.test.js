@@ -82,6 +82,39 @@ test("a lost connection is made again, everything is asked for in one turn, each
   ]);
 });
 
+test("a pattern has a position for each of its channels, and one for the others; of the oldest, one for all", async () => {
+  const client = await connected();
+  const orders = client.subscribe("orders.*", { filter: { state: "paid" } });
+  const seen = record(orders, "message", "gap");
+  assert.equal(ScriptedSocket.last.sent[0].filter.state, "paid");
+  ScriptedSocket.last.answer("subscribe", { position: "here-0" });
+  ScriptedSocket.last.message("orders.7", 1);
+  ScriptedSocket.last.message("orders.8", 2);
+  ScriptedSocket.last.message("other", 3);
+  ScriptedSocket.last.say({ push: "gap", channel: "orders.8", lost: 1 });
+  assert.deepEqual(orders.position, { "orders.*": "here-0", "orders.7": "here-1", "orders.8": "here-2" });
+  assert.deepEqual(seen.map(([type, { channel }]) => [type, channel]), [["message", "orders.7"], ["message", "orders.8"], ["gap", "orders.8"]]);
+  for (let number = 10; number < 200; number += 1) ScriptedSocket.last.message(`orders.${number}`, number);
+  const { "orders.*": others, ...positions } = orders.position;
+  assert.deepEqual([others, Object.keys(positions).length, positions["orders.101"]], ["here-100", 99, "here-101"]);
+});
+
+test("the position of a pattern's other channels goes on after a while, and not by the reply to a resumption", async () => {
+  const client = await connected();
+  const orders = client.subscribe("orders.*");
+  ScriptedSocket.last.answer("subscribe", { position: "here-0" });
+  for (const number of [31, 62, 93]) {
+    await clock.advance(31);
+    ScriptedSocket.last.message("orders.7", number);
+  }
+  assert.equal(orders.position["orders.*"], "here-62");
+  ScriptedSocket.last.drop();
+  await clock.advance(1);
+  ScriptedSocket.last.greet();
+  ScriptedSocket.last.answer("subscribe", { position: "here-120", recovered: true });
+  assert.deepEqual(orders.position, { "orders.*": "here-62", "orders.7": "here-93" });
+});
+
 test("what another process sends twice is told once, and its position counts", async () => {
   const { subscription, seen } = await subscribed();
   ScriptedSocket.last.message("events", 1);
