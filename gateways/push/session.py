@@ -108,7 +108,8 @@ class Session(asyncio.Protocol, ABC):
         """Take over `transport` from the reader of the request; `rest` came after the request's head."""
         self._transport = transport
         transport.set_protocol(self)
-        transport.set_write_buffer_limits(high=0)  # whatever it holds, we are told
+        # whatever it holds, we are told; TLS counts what is as much as the limit, so for it that is not 0
+        transport.set_write_buffer_limits(high=int(transport.get_extra_info("ssl_object") is not None))
         self._context.admit(self)
         self._listening = True
         self._direct = _descriptor(transport)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from gateways.push.channel import ChannelLimits
+from gateways.push.access.tls import ServerTls
 from gateways.push.context import Context
 from gateways.push.front import Front
 from gateways.push.http import Response
@@ -91,6 +92,7 @@ async def serve() -> AsyncIterator[Serve]:
         routes: tuple[Route, ...] = (),
         channels: ChannelLimits | None = None,
         push_stream: PushStreamSettings | None = None,
+        tls: ServerTls | None = None,
         **parts: Any,
     ) -> Served:
         clock = asyncio.get_running_loop().time
@@ -100,7 +102,7 @@ async def serve() -> AsyncIterator[Serve]:
         drop_in = PushStreamRoutes(context, push_stream) if push_stream is not None else None
         origins = OriginPolicy(allow_origins)
         routes = Routes(context, hosts, origins, {"/": PAGE}, lambda: {"events": True}, drop_in)
-        front = Front(context, routes)
+        front = Front(context, routes, tls)
         await front.start("127.0.0.1:0")
         fronts.append(front)
         return Served(front, context, hub)
