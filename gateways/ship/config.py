@@ -9,6 +9,7 @@ from pydantic import Field
 
 from gateways.service.secrets import masked
 from gateways.service.service_settings import CommonServiceSettings
+from gateways.service.values import Seconds
 from gateways.ship.settings import ShipSettings
 from gateways.ship.trial import TrialSettings
 
@@ -19,6 +20,12 @@ class ServiceSettings(CommonServiceSettings):
     admin_address: str = Field(default="127.0.0.1:9117", description='the admin port; "" for none')
     tap: Literal["loopback", "any", "off"] = Field(
         default="loopback", description="who may watch events pass: this machine, anybody, nobody"
+    )
+    reload_interval: Seconds = Field(
+        default=0.0,
+        ge=0,
+        le=86_400,
+        description="look so often whether the file or a secret changed, and reload it; 0 waits for SIGHUP",
     )
 
 

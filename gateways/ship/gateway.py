@@ -20,6 +20,7 @@ from gateways.ship.service import ShipService
 from gateways.ship.settings import ShipSettings
 from gateways.ship.status import Running
 from gateways.ship.tap import Taps
+from nsqgw.errors import NSQError
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
@@ -49,6 +50,7 @@ class ShipGateway:
         self._running: dict[str, tuple[ShipSettings, ShipService]] = {}
         self._changed = asyncio.Event()
         self._reloading = asyncio.Lock()
+        self._following: asyncio.Task[None] | None = None
 
     @property
     def pipelines(self) -> tuple[tuple[ShipSettings, ShipService], ...]:
@@ -58,6 +60,9 @@ class ShipGateway:
     async def start(self) -> None:
         """Start every pipeline. Raises what the first one that fails does."""
         await asyncio.gather(*(self._start(settings) for settings in self.config.pipelines))
+        interval = self.config.service.reload_interval
+        if self._load is not None and interval:
+            self._following = asyncio.create_task(self._follow(self._load, interval))
 
     async def wait_closed(self) -> None:
         """Until a pipeline cannot go on, or a reload left none to go on; raises why."""
@@ -80,6 +85,9 @@ class ShipGateway:
 
     async def stop(self) -> None:
         """Stop all pipelines, side by side: each has the whole drain for itself."""
+        if self._following is not None:
+            self._following.cancel()
+            await asyncio.gather(self._following, return_exceptions=True)
         await asyncio.gather(*(service.stop() for _, service in self.pipelines))
 
     async def reload(self) -> None:
@@ -151,6 +159,28 @@ class ShipGateway:
         logger.info("pipeline %s stopped", settings.name)
 
     # -- the configuration
+
+    async def _follow(self, load: Callable[[], ShipConfig], interval: float) -> None:
+        """Reload when the file, or a secret in it, says something else than it did. A bad one is told once."""
+        in_force: ShipConfig | str = self.config
+        while True:
+            await asyncio.sleep(interval)
+            found: ShipConfig | str
+            try:
+                found = await asyncio.to_thread(load)
+            except (NSQError, OSError) as error:
+                found = str(error)
+            if found == in_force:
+                continue
+            try:
+                await self.reload()
+            except (NSQError, OSError) as error:
+                logger.error("the old settings stay in force: %s", error)
+                if isinstance(found, ShipConfig):
+                    continue  # it may be that a sink of it is down: tried again
+            else:
+                logger.info("the changed configuration is in force")
+            in_force = found
 
     async def _reload(self) -> None:
         if self._load is None:

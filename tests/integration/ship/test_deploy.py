@@ -128,17 +128,23 @@ def test_the_systemd_unit(tmp_path: Path) -> None:
 def test_the_manifest_for_kubernetes(tmp_path: Path) -> None:
     manifest: list[dict[str, Any]] = list(yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text()))
     by_kind = {each["kind"]: each for each in manifest}
-    config = configured(by_kind["ConfigMap"]["data"]["ship.toml"], tmp_path)
     pod = by_kind["Deployment"]["spec"]["template"]
     (container,) = pod["spec"]["containers"]
+    mounts = {each["name"]: each["mountPath"] for each in container["volumeMounts"]}
+    for name, text in by_kind["Secret"]["stringData"].items():
+        (tmp_path / name).write_text(text)
+    text = by_kind["ConfigMap"]["data"]["ship.toml"]
+    assert f'folder = "{mounts["secrets"]}"' in text
+    config = configured(text.replace(mounts["secrets"], str(tmp_path)), tmp_path)
+    assert config.service.reload_interval > 0
+    assert {each["name"] for each in pod["spec"]["volumes"]} == mounts.keys()
     assert can_be_run(["nsqgw", *container["args"]])
     assert pod["spec"]["terminationGracePeriodSeconds"] >= config.service.drain_timeout + 10
     (port,) = container["ports"]
     assert config.service.admin_address == f"0.0.0.0:{port['containerPort']}"
     assert pod["metadata"]["annotations"]["prometheus.io/port"] == str(port["containerPort"])
-    assert container["livenessProbe"]["httpGet"] == {"path": "/ping", "port": port["name"]}
-    assert container["readinessProbe"]["httpGet"] == {"path": "/ready", "port": port["name"]}
-    assert by_kind["Secret"]["stringData"].keys() == ENVIRON.keys()
+    assert container["livenessProbe"]["httpGet"] == {"path": "/livez", "port": port["name"]}
+    assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": port["name"]}
     labels = pod["metadata"]["labels"]
     for kind in ("Deployment", "PodDisruptionBudget"):
         assert by_kind[kind]["spec"]["selector"]["matchLabels"] == labels

@@ -103,7 +103,9 @@ def run_nsqgw(capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
 def edit(file: Path, old: str, new: str) -> None:
     text = file.read_text()
     assert old in text
-    file.write_text(text.replace(old, new))
+    new_file = file.with_suffix(".new")
+    new_file.write_text(text.replace(old, new))
+    new_file.replace(file)  # whole at any moment, for who reads it meanwhile
 
 
 async def test_a_reload_under_load_loses_and_doubles_nothing(
@@ -211,6 +213,28 @@ async def test_when_neither_configuration_starts_the_service_ends(
         await gateway.reload()
     with pytest.raises(NotConnected):
         await within(5, over)
+    await gateway.stop()
+
+
+async def test_a_changed_file_or_secret_is_followed(
+    nsqd: EmbeddedNsqd, file: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    secret = tmp_path / "name"
+    secret.write_text("app.log")
+    edit(file, "[service]", '[service]\nreload_interval = "20ms"')
+    edit(file, f"{tmp_path}/app.log", f"{tmp_path}/SECRET[here.name]")
+    file.write_text(file.read_text() + f'[secret.here]\ntype = "file"\nfolder = "{tmp_path}"\n')
+    gateway = ShipGateway(load_config(file), lambda: load_config(file))
+    await gateway.start()
+    edit(secret, "app", "second")
+    await eventually_async(lambda: gateway.reloads["done"] == 1)
+    publish(nsqd, "app", numbered(0, 10))
+    await eventually_async(lambda: len(lines(tmp_path / "second.log")) == 10)
+    edit(file, 'name = "audit"', 'nam = "audit"')
+    await eventually_async(lambda: gateway.reloads["failed"] == 1)
+    edit(file, 'nam = "audit"', 'name = "renamed"')
+    await eventually_async(lambda: [each.name for each in gateway.running()] == ["app", "renamed"])
+    assert gateway.reloads == {"done": 2, "failed": 1}, "a bad file is told once"
     await gateway.stop()
 
 
