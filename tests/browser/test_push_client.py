@@ -5,7 +5,11 @@ Whatever happens, a page is told every message once and in order, or it is told 
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
 import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -223,3 +227,108 @@ def test_a_page_of_another_origin_may_import_the_module(
             page.evaluate(script.replace('"/"', json.dumps(f"http://{address_of(push)}/")), [QUICK, {}])
             publish(producer, 0, 1)
             received(page, 0)
+
+
+def test_patterns_and_filters_through_cuts(page: Page, start_push: Any, producer: BlockingProducer) -> None:
+    with (
+        start_push("127.0.0.1:0", "--route", "events=orders.{customer}") as push,
+        ProxyThread(Proxy(address_of(push))) as network,
+    ):
+        page.goto(f"http://{network.address}/topics")
+        paid = {"filter": {"state": ["paid", "sent"]}}
+        page.evaluate(FOLLOW.replace('"events"', '"orders.*"'), [QUICK, paid])
+        expected = []
+        for turn in range(30):
+            state = ("new", "paid", "sent")[turn % 3]
+            body = json.dumps({"customer": turn % 4, "state": state, "turn": turn})
+            producer.publish("events", body.encode())
+            if state != "new":
+                expected.append(body)
+            if turn % 10 == 5:
+                network.reset()
+        page.wait_for_function("count => told.length >= count", arg=len(expected))
+        assert sorted(told(page)) == sorted(expected)
+        positions = page.evaluate("events.position")
+        assert {"orders.*", "orders.0"} <= set(positions)
+
+
+def jwt(secret: bytes, seconds: float, **claims: object) -> str:
+    """A token (RFC 7519, HS256) that holds so long."""
+
+    def part(data: bytes) -> str:
+        return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+    body = {
+        "sub": "ann",
+        "iat": int(time.time()),
+        "exp": int(time.time() + seconds),
+        "channels": ["*"],
+        **claims,
+    }
+    signed = ".".join(part(json.dumps(each).encode()) for each in ({"alg": "HS256", "typ": "JWT"}, body))
+    return f"{signed}.{part(hmac.new(secret, signed.encode(), hashlib.sha256).digest())}"
+
+
+SECRET = b"a secret of thirty-two bytes, at least"
+
+
+@pytest.fixture
+def start_guarded(start_push: Any, tmp_path: Path) -> Callable[[], Nsqgw]:
+    """Starts a gateway that wants tokens."""
+    key = tmp_path / "key"
+    key.write_bytes(SECRET)
+    return lambda: start_push("127.0.0.1:0", "--token-key", f"alg=HS256,file={key}", "--token-grace", "1s")
+
+
+TOKENS = """([tokens]) => {
+    window.reasons = [];
+    window.give = (reason) => tokens[Math.min(reasons.push(reason), tokens.length) - 1];
+}"""
+
+GUARDED = FOLLOW.replace("options);", "{ ...options, getToken: give });").replace("await events.ready();", "")
+
+
+def test_a_token_is_renewed_on_the_living_connection(
+    page: Page, start_guarded: Any, producer: BlockingProducer
+) -> None:
+    with start_guarded() as push, ProxyThread(Proxy(address_of(push))) as network:
+        page.goto(f"http://{network.address}/topics")  # refused, but of this origin
+        page.evaluate(TOKENS, [[jwt(SECRET, 3), jwt(SECRET, 600)]])
+        page.evaluate(GUARDED, [QUICK, {}])
+        page.wait_for_function("events.state === 'subscribed' && reasons.length === 2")
+        accepted = network.proxy.accepted
+        over = time.time() + 4.5  # the first token, and the grace behind it
+        eventually(lambda: time.time() > over)
+        publish(producer, 0, 1)
+        received(page, 0)
+        assert page.evaluate("reasons") == ["connect", "refresh"]
+        assert network.proxy.accepted == accepted
+
+
+@pytest.mark.parametrize("transport", ["websocket", "sse"])
+def test_an_expired_token_is_asked_for_once_more_and_what_is_refused_is_told(
+    page: Page, start_guarded: Any, producer: BlockingProducer, transport: str
+) -> None:
+    options = {"transports": [transport]}
+    with start_guarded() as push:
+        page.goto(f"http://{address_of(push)}/topics")  # refused, but of this origin
+        page.evaluate(TOKENS, [[jwt(SECRET, -100), jwt(SECRET, 600)]])
+        page.evaluate(GUARDED, [{**QUICK, **options}, {}])
+        page.wait_for_function("events.state === 'subscribed'")
+        assert page.evaluate("reasons") == ["connect", "expired"]
+        publish(producer, 0, 1)
+        received(page, 0)
+        page.evaluate("client.disconnect()")
+        page.evaluate(TOKENS, [[jwt(b"of somebody else, who is not asked", 600)]])
+        page.evaluate(GUARDED, [{**QUICK, **options}, {}])
+        page.wait_for_function("client.state === 'disconnected'")
+        assert len(page.evaluate("reasons")) <= 2
+
+
+def test_a_channel_that_the_token_does_not_name_is_refused(page: Page, start_guarded: Any) -> None:
+    with start_guarded() as push:
+        page.goto(f"http://{address_of(push)}/topics")  # refused, but of this origin
+        page.evaluate(TOKENS, [[jwt(SECRET, 600, channels=["others.*"])]])
+        page.evaluate(GUARDED, [QUICK, {}])
+        assert page.evaluate("events.ready().catch(({ code }) => code)") == 103
+        assert page.evaluate("client.state") == "connected"
