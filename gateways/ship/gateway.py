@@ -161,7 +161,7 @@ class ShipGateway:
     # -- the configuration
 
     async def _follow(self, load: Callable[[], ShipConfig], interval: float) -> None:
-        """Reload when the file, or a secret in it, says something else than it did. A bad one is told once."""
+        """Reload when the file, or a secret in it, says something else. A bad one is told once"""
         in_force: ShipConfig | str = self.config
         while True:
             await asyncio.sleep(interval)
