@@ -155,6 +155,11 @@ class Splunk(LogService):
         self.indexed: set[int] = set()
         self._last_id = -1
 
+    def restart(self) -> None:
+        """Forget what was not indexed, and count from 0 again."""
+        self._last_id = -1
+        self.indexed.clear()
+
     def take(self, request: HTTPServerRequest) -> Reply:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if not scheme:

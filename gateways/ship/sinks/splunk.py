@@ -94,9 +94,7 @@ class SplunkSink(HttpSinkBase):
         self._has_index_by_event = bool(settings.index) and not Template(settings.index).is_constant
         self._channel = str(uuid.uuid4())
         self._path = f"/services/collector/{settings.mode}"
-        if self._raw:
-            fixed = {name: text.text for name, text in self._metadata.items() if text.is_constant}
-            self._path += "?" + urlencode({"channel": self._channel, **fixed})
+        self._fixed = {name: text.text for name, text in self._metadata.items() if text.is_constant}
         self._acks: Acknowledgements | None = None
         if settings.acknowledge:
             self._acks = Acknowledgements(self._ask, settings.ack_interval, settings.ack_timeout)
@@ -116,8 +114,12 @@ class SplunkSink(HttpSinkBase):
 
     def request(self, batch: Batch, place: str) -> HttpRequest:
         """The events, with the channel that acknowledgements are asked for on."""
-        headers = {"Content-Type": "application/json", "X-Splunk-Request-Channel": self._channel}
-        return HttpRequest(b"\n".join(batch.events), headers, path=self._path)
+        channel = self._acks.channel_for(batch) if self._acks is not None else self._channel
+        path = self._path
+        if self._raw:
+            path += "?" + urlencode({"channel": channel, **self._fixed})
+        headers = {"Content-Type": "application/json", "X-Splunk-Request-Channel": channel}
+        return HttpRequest(b"\n".join(batch.events), headers, path=path)
 
     async def send(self, batch: Batch) -> Outcome:
         """Send the batch; with acknowledgement, wait for it. A batch that waits already is not sent twice."""
@@ -125,6 +127,8 @@ class SplunkSink(HttpSinkBase):
             return await super().send(batch)
         if not self._acks.is_pending(batch):
             outcome = await super().send(batch)
+            if outcome.fate is Fate.RETRY:
+                self._acks.change_channel()
             if outcome is not CONFIRMED or not self._acks.is_pending(batch):
                 return outcome
         return await self._acks.wait(batch)
@@ -174,7 +178,7 @@ class SplunkSink(HttpSinkBase):
             failures |= dict.fromkeys(range(bad), (Fate.RETRY, "taken, but never to be acknowledged"))
         return outcome_of(count, {**failures, bad: (Fate.REJECTED, reason)})
 
-    async def _ask(self, ack_ids: list[int]) -> dict[int, bool]:
+    async def _ask(self, channel: str, ack_ids: list[int]) -> dict[int, bool]:
         """Which of these are acknowledged; empty when there is no sensible answer."""
         found: dict[int, bool] = {}
 
@@ -185,7 +189,7 @@ class SplunkSink(HttpSinkBase):
             return CONFIRMED
 
         body = orjson.dumps({"acks": ack_ids})
-        headers = {"Content-Type": "application/json", "X-Splunk-Request-Channel": self._channel}
-        path = f"/services/collector/ack?channel={self._channel}"
+        headers = {"Content-Type": "application/json", "X-Splunk-Request-Channel": channel}
+        path = f"/services/collector/ack?channel={channel}"
         await self.deliver(HttpRequest(body, headers, path=path), read)
         return found

@@ -143,6 +143,22 @@ async def test_what_is_not_acknowledged_in_time_is_sent_again(service: Splunk) -
     assert len(service.events) == 8
 
 
+async def test_what_a_restarted_splunk_numbers_alike_is_not_taken_for_what_it_lost(service: Splunk) -> None:
+    async with opened(acknowledged(service)) as sink:
+        first, second = (batch_of(sink, messages_of(BODIES, start=4 * number)) for number in range(2))
+        lost = asyncio.create_task(sink.send(first))
+        await eventually_async(lambda: len(service.events) == 4)
+        service.restart()
+        service.indexes_at_once = True
+        assert await sink.send(second) is CONFIRMED
+        outcome = await lost
+        assert (outcome.fate, outcome.reason) == (
+            Fate.RETRY,
+            "Splunk was restarted before the indexers acknowledged it",
+        )
+        assert await sink.send(first) is CONFIRMED
+
+
 async def test_many_batches_are_asked_for_in_one_question(service: Splunk) -> None:
     async with opened(acknowledged(service, ack_interval=0.05), concurrency=9) as sink:
         batches = [batch_of(sink, messages_of(BODIES, start=4 * number)) for number in range(9)]
