@@ -394,7 +394,7 @@ async def test_a_key_set_by_url_and_none(backend, tmp_path) -> None:
     url, _ = backend(lambda request: (200, json.loads(jwk_set("RS256", "a"))))
     keys = KeySet(url, lambda: 0.0)
     await keys.load()
-    assert [known.kid for known in keys.keys()] == ["a"]
+    assert [known.kid for known in (*keys.keys(),)] == ["a"]
     missing, _ = backend(lambda request: (404, None))
     with pytest.raises(ConfigError, match="cannot be fetched: HTTP 404"):
         await KeySet(missing, lambda: 0.0).load()

@@ -18,29 +18,12 @@ from dataclasses import dataclass
 import msgpack
 import pytest
 
-CONT, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
-MASK = b"\x37\xfa\x21\x3d"
+from harness.websocket_frames import BINARY, CLOSE, CONT, PING, PONG, TEXT, frame
+
 LIMIT = 65_536
 
 Answer = tuple[int, object]
 """An opcode, and the payload; of a reply its id, of a close its code."""
-
-
-def frame(opcode: int, payload: bytes = b"", *, fin: bool = True, rsv: int = 0, masked: bool = True) -> bytes:
-    """A frame of a client, right or wrong."""
-    head = bytes([fin << 7 | rsv << 4 | opcode])
-    size = len(payload)
-    mark = masked << 7
-    if size < 126:
-        head += bytes([mark | size])
-    elif size < 65_536:
-        head += bytes([mark | 126]) + struct.pack(">H", size)
-    else:
-        head += bytes([mark | 127]) + struct.pack(">Q", size)
-    if not masked:
-        return head + payload
-    key = (MASK * (size // 4 + 1))[:size]
-    return head + MASK + (int.from_bytes(payload, "big") ^ int.from_bytes(key, "big")).to_bytes(size, "big")
 
 
 def text(identity: int = 1, pad: str = "", size: int = 0) -> bytes:
