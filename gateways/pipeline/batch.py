@@ -49,6 +49,12 @@ class Batch:
     def __len__(self) -> int:
         return len(self.messages)
 
+    def copied_bytes(self) -> int:
+        """Bytes of the bodies that are kept beside their events; 0 where these are the bodies."""
+        if not self.messages or self.events[0] is self.messages[0].body:
+            return 0
+        return sum([len(message.body) for message in self.messages])
+
     def pick(self, indices: Iterable[int]) -> Batch:
         """A batch of these events."""
         part = Batch(self.born)

@@ -97,6 +97,12 @@ class Branch:
         return self._delivery.held_bytes + (waiting.size if waiting else 0)
 
     @property
+    def memory_bytes(self) -> int:
+        """Memory they take: events, bodies beside them, requests made of those on their way."""
+        waiting = self._batcher.open
+        return self.held_bytes + self._delivery.extra_bytes + (waiting.size if waiting else 0)
+
+    @property
     def oldest(self) -> float | None:
         """When the oldest of them arrived."""
         waiting = self._batcher.open

@@ -88,6 +88,8 @@ class Delivery:
         self.counters = SinkCounters()
         self.held_messages = 0
         self.held_bytes = 0
+        self.extra_bytes = 0
+        """Memory beside the events: bodies they were made of, and requests made of them."""
         self.trouble: str | None = None
         """Why the last try failed; None after one that passed."""
         self.on_confirmed: Callable[[Batch], None] | None = None
@@ -113,7 +115,9 @@ class Delivery:
         self.held_messages += len(batch)
         self.held_bytes += batch.size
         self._empty.clear()
-        self._queue.append(Parcel(batch))
+        parcel = Parcel(batch)
+        self.extra_bytes += parcel.extra_bytes
+        self._queue.append(parcel)
         self._send_more()
 
     async def wait_empty(self) -> None:
@@ -129,7 +133,7 @@ class Delivery:
         await asyncio.gather(*self._under_way, return_exceptions=True)
         self._queue.clear()
         rest = [piece for parcel in left for piece in parcel.rest()]
-        self.held_messages = self.held_bytes = 0
+        self.held_messages = self.held_bytes = self.extra_bytes = 0
         self._empty.set()
         return rest
 
@@ -141,6 +145,9 @@ class Delivery:
     def _send_more(self) -> None:
         while self._queue and len(self._under_way) < self._concurrency.limit and not self._stopping:
             parcel = self._queue.popleft()
+            size = sum(piece.size for piece in parcel.rest())
+            parcel.extra_bytes += size
+            self.extra_bytes += size
             task = asyncio.create_task(self._deliver(parcel))
             self._under_way[task] = parcel
             task.add_done_callback(self._ended)
@@ -154,7 +161,7 @@ class Delivery:
             self._empty.set()
             self._on_gone(error)
             return
-        del self._under_way[task]
+        self.extra_bytes -= self._under_way.pop(task).extra_bytes
         self._send_more()
         if not self._under_way:
             self._empty.set()

@@ -14,6 +14,8 @@ class Parcel:
 
     def __init__(self, batch: Batch) -> None:
         self.born = batch.born
+        self.extra_bytes = batch.copied_bytes()
+        """Memory it takes beside its events, until its end."""
         self.is_proven = False
         """Whether some event of it has passed."""
         self._pieces = [batch]  # the current one is the last

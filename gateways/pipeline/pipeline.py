@@ -160,9 +160,9 @@ class Pipeline:
 
     @property
     def held_bytes(self) -> int:
-        """Their size, encoded."""
+        """Memory they take: as events, as bodies beside them, as requests made of them."""
         buried = self._burial.held_bytes if self._burial is not None else 0
-        return buried + sum(branch.held_bytes for branch in self._fan_out.required)
+        return buried + sum(branch.memory_bytes for branch in self._fan_out.required)
 
     @property
     def oldest_age(self) -> float:

@@ -15,6 +15,7 @@ from gateways.pipeline.retry import RetryPolicy
 from gateways.pipeline.sink import CONFIRMED, Fate, Outcome, SinkGone
 from harness.pipeline import FakeSource, ScriptedSink, confirming, hang
 from harness.polling import eventually_async
+from nsqgw.message import Message
 
 Start = Callable[..., Pipeline]
 
@@ -82,15 +83,35 @@ async def test_an_old_batch_goes_on_growing_while_the_sink_is_busy(start: Start)
 async def test_consumers_are_paused_above_the_bound_of_bytes_and_resumed_below_half(start: Start) -> None:
     source = FakeSource()
     may_go_on = asyncio.Event()
-    pipeline = start([source], ScriptedSink(confirming(may_go_on)), max_messages=1, max_bytes_held=100)
+    pipeline = start([source], ScriptedSink(confirming(may_go_on)), max_messages=1, max_bytes_held=200)
     source.deliver(b"x" * 60)
-    await eventually_async(lambda: pipeline.held_bytes == 61)
+    await eventually_async(lambda: pipeline.held_bytes == 2 * 61)
     assert not source.paused
     source.deliver(b"y" * 60)
     await eventually_async(lambda: source.paused)
     may_go_on.set()
     await eventually_async(lambda: not source.paused)
     assert pipeline.held_bytes == 0
+
+
+class Wrapping(ScriptedSink):
+    """Its events are made of bodies, which stay in memory beside them."""
+
+    def encode(self, message: Message) -> bytes:
+        return b"<" + message.body + b">"
+
+
+async def test_memory_is_events_bodies_beside_them_and_requests(start: Start) -> None:
+    source = FakeSource()
+    may_go_on = asyncio.Event()
+    sink = Wrapping(confirming(may_go_on), confirming(may_go_on))
+    pipeline = start([source], sink, max_messages=2, concurrency=1)
+    source.deliver(*[b"x" * 10] * 4)
+    under_way, queued = 2 * (13 + 13 + 10), 2 * (13 + 10)
+    await eventually_async(lambda: pipeline.held_bytes == under_way + queued)
+    assert pipeline.branches[0].held_bytes == 4 * 13
+    may_go_on.set()
+    await eventually_async(lambda: pipeline.held_bytes == 0)
 
 
 async def test_several_batches_are_under_way_but_no_more_than_allowed(start: Start) -> None:
