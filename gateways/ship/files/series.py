@@ -12,7 +12,7 @@ import logging
 import os
 import stat
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from gateways.ship.files.compression import Compression, Plain
@@ -35,6 +35,7 @@ class FileRules:
     rotate_size      a file larger than this gets no more lines, 0 for any size
     keep_empty       when it is time for the next file, begin it even if nothing is written yet
     sync             False leaves fsync to the system: a power cut loses what was confirmed
+    on_finished      called with the path of each file that gets no more lines, where it stays
     """
 
     folder: str
@@ -46,6 +47,7 @@ class FileRules:
     compression: Compression = field(default_factory=Plain)
     keep_empty: bool = False
     sync: bool = True
+    on_finished: Callable[[str], None] = field(default=lambda path: None, compare=False)
 
     @property
     def root(self) -> str:
@@ -101,7 +103,7 @@ class Series:
         name = dated(self._name, self._rules.datetime_format, time.time(), utc=self._rules.utc)
         if self._fd >= 0:
             if self._is_finished(name):
-                self.finish()
+                self.finish(for_good=True)
                 self._rev += 1
             elif self._is_replaced():
                 self._close()
@@ -116,17 +118,22 @@ class Series:
         if self._fd >= 0:
             name = dated(self._name, self._rules.datetime_format, time.time(), utc=self._rules.utc)
             if self._is_finished(name):
-                self.finish()
+                self.finish(for_good=True)
                 self._rev += name == self._dated
                 if self._rules.keep_empty:
                     self.prepare()
         self._move_finished()
 
-    def finish(self) -> None:
-        """Close the file and move it to where finished files are; a move that fails is tried again later."""
+    def finish(self, *, for_good: bool = False) -> None:
+        """Close the file and move it to where finished files are; a move that fails is tried again later.
+
+        `for_good` says that it is not opened again for more lines.
+        """
         if self._fd < 0:
             return
         self._close()
+        if self._rules.work_folder is None and (for_good or self._rules.exclusive):
+            self._rules.on_finished(self._path)
         if self._rules.work_folder is not None:
             self._unmoved.append((self._path, self._dated, self._rev))
             try:
@@ -279,4 +286,5 @@ def move_finished(path: str, name: str, rev: int, rules: FileRules) -> None:
             logger.warning("file %s was removed before it could be moved", path)
             return
         else:
+            rules.on_finished(target)
             return

@@ -14,7 +14,7 @@ import logging
 import os
 import stat
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -23,6 +23,7 @@ from gateways.pipeline.batch import Batch
 from gateways.pipeline.sink import Fate, Outcome, Sink, SinkUnusable
 from gateways.service.values import Bytes, Seconds
 from gateways.ship.files.compression import SUFFIXES, compression_of
+from gateways.ship.files.hook import FinishedHook
 from gateways.ship.files.names import DATETIME, REV, check_rev, split_folder, with_host
 from gateways.ship.files.recovery import recover
 from gateways.ship.files.series import FileRules, Series
@@ -76,6 +77,10 @@ class FileSettings(SinkSettings):
     sync_interval: Seconds = Field(
         default=0.0, ge=0, le=20, description="an fsync waits so long for more batches to share it"
     )
+    finished_hook: tuple[str, ...] = Field(
+        default=(),
+        description="a program and its arguments, run with the path of each file that gets no more lines",
+    )
     max_open_files: int = Field(
         default=100, ge=1, le=10_000, description="of a template; the one not written for longest is closed"
     )
@@ -116,7 +121,7 @@ class FileSettings(SinkSettings):
         folder, name = split_folder(path) if self.folder is None else (os.path.abspath(self.folder), path)
         return folder, name.replace("<TOPIC>", "{topic}")
 
-    def rules(self) -> FileRules:
+    def rules(self, on_finished: Callable[[str], None]) -> FileRules:
         """All but the name. Raises SinkUnusable."""
         return FileRules(
             self.name()[0],
@@ -128,6 +133,7 @@ class FileSettings(SinkSettings):
             compression_of(self.compression, self.level),
             self.keep_empty,
             self.sync,
+            on_finished,
         )
 
 
@@ -145,6 +151,7 @@ class FileSink(ThreadSink):
         self._rules = FileRules("")
         self._series: OrderedDict[str, Series] = OrderedDict()
         self._ticker: asyncio.Task[None] | None = None
+        self._hook: FinishedHook | None = None
 
     def describe(self) -> str:
         return f"file {os.path.abspath(os.path.join(self._settings.folder or '', self._settings.path))}"
@@ -177,7 +184,9 @@ class FileSink(ThreadSink):
     # -- in the thread
 
     def _open(self) -> None:
-        self._rules = self._settings.rules()
+        command = self._settings.finished_hook
+        self._hook = FinishedHook(command) if command else None
+        self._rules = self._settings.rules(self._hook or (lambda path: None))
         constant = self._template.constant
         if constant is not None and DATETIME not in constant and not self._rules.exclusive:
             self._open_at_once(constant)
@@ -247,3 +256,5 @@ class FileSink(ThreadSink):
     def _close(self) -> None:
         for series in self._series.values():
             series.finish()
+        if self._hook is not None:
+            self._hook.close()

@@ -284,6 +284,42 @@ async def test_batches_that_wait_share_an_fsync(tmp_path: Path, monkeypatch: pyt
     await sink.close()
 
 
+@pytest.mark.parametrize("work_folder", [None, "work"])
+async def test_a_program_hears_of_each_finished_file(tmp_path: Path, work_folder: str | None) -> None:
+    out, heard = tmp_path / "out", tmp_path / "heard"
+    out.mkdir()
+    settings: dict[str, Any] = {}
+    if work_folder is not None:
+        (tmp_path / work_folder).mkdir()
+        settings["work_folder"] = str(tmp_path / work_folder)
+    hook = ("/bin/sh", "-c", f'wc -l < "$1" >> {heard}; echo "$1" >> {heard}', "hook")
+    sink = sink_to(out, "x<REV>.log", rotate_size=10, finished_hook=hook, **settings)
+    await sink.open()
+    assert await ship(sink, b"aaaa", b"bbbb", b"cccc", b"dddd") is CONFIRMED
+    await eventually_async(lambda: heard.exists() and heard.read_text().endswith("log\n"))
+    assert heard.read_text().split() == ["3", f"{out}/x-000000.log"]
+    await sink.close()
+    # Without a work folder the last file may be continued by the next gateway.
+    assert len(heard.read_text().split()) == (2 if work_folder is None else 4)
+
+
+async def test_a_program_that_fails_is_told_and_holds_nothing_up(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    hook = ("/bin/sh", "-c", "echo no luck >&2; exit 3")
+    sink = sink_to(tmp_path, "x<REV>.log", rotate_size=1, finished_hook=hook)
+    await sink.open()
+    assert await ship(sink, b"aaaa", b"bbbb") is CONFIRMED
+    await sink.close()
+    assert "/bin/sh ended with 3 for" in caplog.text
+    assert "no luck" in caplog.text
+    sink = sink_to(tmp_path, "y<REV>.log", rotate_size=1, finished_hook=("/nowhere",))
+    await sink.open()
+    assert await ship(sink, b"aaaa", b"bbbb") is CONFIRMED
+    await sink.close()
+    assert "/nowhere cannot be run for" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("settings", "text"),
     [
