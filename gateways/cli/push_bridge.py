@@ -7,23 +7,22 @@ from typing import Any
 import click
 from pydantic import ValidationError
 
-from gateways.cli.access import access_options, taken_access
+from gateways.cli.access import taken_access
 from gateways.cli.go_flags import GoCommand
 from gateways.cli.options import (
-    ADDRESS,
     CHANNEL,
     DURATION,
-    LOOKUP_ADDRESS,
     OPTIONAL_ADDRESS,
     TOPIC_OR_PATTERN,
     allow_host_option,
 )
+from gateways.cli.service_options import log_options, source_options
 from gateways.cli.ship import DESTINATION, run_gateway
 from gateways.ship.config import ServiceSettings, ShipConfig
-from gateways.ship.settings import NamedSink, ShipSettings
+from gateways.ship.named_sink import NamedSink
+from gateways.ship.settings import ShipSettings
 from gateways.ship.sinks.discard import DiscardSettings
 from gateways.ship.sinks.nginx import NginxSettings
-from nsqgw.service import logs
 
 SINK_FLAGS = {
     "style": "style",
@@ -51,9 +50,7 @@ _SERVICE_FLAGS = ("admin_address", "allow_hosts", "drain_timeout", "log_level", 
     help="Topic or pattern; repeatable.",
 )
 @click.option("--channel", type=CHANNEL, default="nginx", show_default=True, help="NSQ channel to consume.")
-@click.option("--nsqd-tcp-address", "nsqds", type=ADDRESS, multiple=True, help="An nsqd; repeatable.")
-@click.option("--lookupd-http-address", "lookupds", type=LOOKUP_ADDRESS, multiple=True, help="Repeatable.")
-@access_options
+@source_options
 @click.option(
     "--style", type=click.Choice(("push-stream", "nchan")), required=True, help="Which module nginx has."
 )
@@ -89,8 +86,7 @@ _SERVICE_FLAGS = ("admin_address", "allow_hosts", "drain_timeout", "log_level", 
     "--admin-address", type=OPTIONAL_ADDRESS, default="127.0.0.1:9117", show_default=True, help="Or empty."
 )
 @allow_host_option("the admin port")
-@click.option("--log-level", type=click.Choice(logs.LEVELS), default="info", show_default=True)
-@click.option("--log-format", type=click.Choice(logs.FORMATS), default="logfmt", show_default=True)
+@log_options
 def command(**flags: Any) -> int:
     """Publish TOPICs to nginx-push-stream-module or nchan, which pass them on to browsers.
 

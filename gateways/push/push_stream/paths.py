@@ -36,6 +36,11 @@ NO_CHANNEL = (HTTPStatus.BAD_REQUEST, "No channel id provided.")
 NOT_AUTHORIZED = (HTTPStatus.FORBIDDEN, "Channel id not authorized for this method.")
 NOT_CREATED = (HTTPStatus.FORBIDDEN, "Subscriber could not create channels.")
 TOO_MANY = (HTTPStatus.FORBIDDEN, "Number of channels were exceeded.")
+NO_HANDSHAKE = (
+    HTTPStatus.BAD_REQUEST,
+    "Don't have at least one of the mandatory headers: Connection, Upgrade, Sec-WebSocket-Key and"
+    " Sec-WebSocket-Version",
+)
 EMPTY = (HTTPStatus.BAD_REQUEST, "Empty post requests are not allowed.")
 
 

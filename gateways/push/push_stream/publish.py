@@ -53,10 +53,6 @@ class PublishSession(Session):
         if len(self._body) == self._length:
             self._publish()
 
-    def eof_received(self) -> bool:
-        """Half a request may be all there is; a whole one is still to be answered."""
-        return len(self._body) == self._length
-
     def end(self) -> None:
         self.close(Ending.RESTART)
 

@@ -18,6 +18,7 @@ from gateways.push.context import Context
 from gateways.push.http import Request, Response
 from gateways.push.push_stream.paths import (
     NO_CHANNEL,
+    NO_HANDSHAKE,
     NOT_AUTHORIZED,
     NOT_CREATED,
     TOO_MANY,
@@ -108,7 +109,7 @@ class PushStreamRoutes:
 
     def _socket(self, request: Request) -> Answer:
         if not request.wants_upgrade:
-            raise Refused(HTTPStatus.BAD_REQUEST, "Don't have at least one of the mandatory headers: Upgrade")
+            raise Refused(*NO_HANDSHAKE)
         agreed = handshake(request, self._context.limits.max_client_message_bytes)
         try:
             return SocketSession(self._context, self._following(request), agreed)
@@ -143,6 +144,8 @@ class PushStreamRoutes:
         for name in names:
             if is_reserved(name) or denial(request.visitor, Right.PUBLISH, name, self._context.clock()):
                 raise Refused(*NOT_AUTHORIZED)
+            if request.method not in _PUBLISHING and not self._context.hub.knows(name):
+                raise Refused(HTTPStatus.NOT_FOUND)
             if name not in self._context.publish_topics or self._context.publisher is None:
                 raise Refused(*NOT_AUTHORIZED)
         if request.method in _PUBLISHING:

@@ -71,7 +71,7 @@ class StreamSession(AnswerSession):
     def deleted(self, channel: str, text: str) -> None:
         """The channel is no more: a last message, and the end."""
         self._transport.write(self._last_words(self._following.manner.template.deletion(channel, text)))
-        self.close(Ending.RESTART)
+        self.close(Ending.DISCONNECTED)
 
     def _last_words(self, text: str) -> bytes:
         return text.encode()
@@ -122,7 +122,7 @@ class SocketSession(WebSocketConnection):
         """The text as a message, then a close without a code, as the module has it."""
         last = self._following.manner.template.deletion(channel, text)
         self._core.send_text(last.encode())
-        self._leave(Ending.RESTART.reason)
+        self._leave(Ending.DISCONNECTED.reason)
         self._core.send_close()
         self._write_control()
 

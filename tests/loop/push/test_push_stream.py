@@ -16,6 +16,7 @@ from websockets.exceptions import ConnectionClosed
 
 from gateways.push.access.gate import Gate
 from gateways.push.limits import Limits
+from gateways.push.push_stream.paths import NO_HANDSHAKE
 from gateways.push.push_stream.settings import PushStreamSettings
 from harness.polling import eventually_async
 from nsqgw.errors import NotConnected, NSQError
@@ -238,7 +239,7 @@ async def test_a_websocket_has_text_by_the_template(serve: Any) -> None:
         ("/pub", 400, "No channel id provided."),
         ("/pub?id=ALL", 403, "Channel id not authorized for this method."),
         ("/pub?id=other", 403, "Channel id not authorized for this method."),
-        ("/ws/events", 400, "Don't have at least one of the mandatory headers: Upgrade"),
+        ("/ws/events", 400, NO_HANDSHAKE[1]),
     ],
 )
 async def test_refusals_explain_themselves_in_a_header(
@@ -306,6 +307,8 @@ async def test_a_publication_goes_to_nsq_and_is_answered_with_the_channel(serve:
     assert [info["channel"] for info in group["infos"]] == ["events", "other"]
     assert publisher.published == [("events", b"hello"), ("events", b"both"), ("other", b"both")]
     assert (await ask(served, "/pub?id=events")).document["channel"] == "events"
+    for method in ("GET", "DELETE"):
+        assert (await ask(served, "/pub?id=nothing", method)).status == 404
 
 
 async def test_publications_that_are_not_taken(serve: Any) -> None:
