@@ -6,8 +6,12 @@ lost can be there twice; `key_field` gives each event a key to search duplicates
 
 from __future__ import annotations
 
+import json
+import logging
 import re
-from typing import Literal
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, Literal
 from urllib.parse import quote
 
 import orjson
@@ -23,11 +27,13 @@ from gateways.ship.sinks.http_answers import Answer
 from gateways.ship.sinks.http_base import HttpRequest, HttpSinkBase
 from gateways.ship.sinks.http_settings import HttpSinkSettings
 from gateways.ship.sinks.ndjson import ndjson_line
-from gateways.ship.sinks.parts import addressed
+from gateways.ship.sinks.parts import Settled, addressed
 from gateways.ship.sinks.rendering import rendered_list
 from gateways.ship.sinks.settings import TemplateText, Urls
 from gateways.ship.template import Template
 from nsqgw.message import Message
+
+logger = logging.getLogger(__name__)
 
 _UNFIT_IN_TAG = re.compile(r"[^A-Za-z0-9._-]")
 _NEWLINES = bytes.maketrans(b"\r\n", b"  ")
@@ -50,8 +56,13 @@ class LogglySettings(HttpSinkSettings):
         default="escape_json",
         description='bulk text with newlines: as {"message": ...}, with spaces, or as several events',
     )
-    oversize: Literal["dead_letter", "truncate"] = Field(
-        default="dead_letter", description="an event above max_event_bytes is refused, or cut"
+    oversize: Literal["dead_letter", "truncate", "drop"] = Field(
+        default="dead_letter",
+        description="an event above max_event_bytes is refused, cut, or left out and counted",
+    )
+    truncate_field: str = Field(
+        default="message",
+        description="field to cut in an object where that is enough; else all of it is text",
     )
     timestamp_field: str = Field(default="", description="filled with the time of publishing if absent")
     key_field: str = Field(default="", description="filled with the event's key if absent")
@@ -74,6 +85,7 @@ class LogglySink(HttpSinkBase):
         self._tags = [Template(tag) for tag in settings.tags]
         self.max_bytes = settings.max_bytes
         self.max_event_bytes = settings.max_event_bytes
+        self.skipped = Counter({"too_large": 0})
         self.one_by_one = settings.endpoint == "single"
         self.has_places = not all(tag.is_constant for tag in self._tags)
         self._constant_tags = "" if self.has_places else ",".join(map(_tag, settings.tags))
@@ -90,7 +102,7 @@ class LogglySink(HttpSinkBase):
         """The body itself wherever that is right; JSON on one line."""
         event = self._event(message)
         if len(event) > self.max_event_bytes and self._settings.oversize == "truncate":
-            event = _truncated(event, self.max_event_bytes)
+            event = _truncated(event, self.max_event_bytes, self._settings.truncate_field)
         return addressed(event, self._tags_of(message)) if self.has_places else event
 
     def request(self, batch: Batch, place: str) -> HttpRequest:
@@ -107,6 +119,16 @@ class LogglySink(HttpSinkBase):
         if outcome.fate is Fate.CONFIRMED and answer.document().get("response") != "ok":
             return Outcome(Fate.RETRY, f"{answer.summary} without Loggly's word that it took the events")
         return outcome
+
+    def settle(self, batch: Batch) -> Settled:
+        """Those that are too large are refused, or left out."""
+        settled = super().settle(batch)
+        if self._settings.oversize != "drop" or not settled:
+            return settled
+        if not self.skipped["too_large"]:
+            logger.warning("%s: events that are too large are left out and counted", self.describe())
+        self.skipped["too_large"] += len(settled)
+        return dict.fromkeys(settled)
 
     def _event(self, message: Message) -> bytes:
         if self._added:
@@ -133,13 +155,45 @@ def _tag(text: str) -> str:
     return _UNFIT_IN_TAG.sub("_", text)
 
 
-def _truncated(event: bytes, limit: int) -> bytes:
-    """As much of an event as fits, as the text of an object that says so."""
-    text = body_text(event)
-    size = limit - _CUT_RESERVE
+def _truncated(event: bytes, limit: int, field: str) -> bytes:
+    """As much of an event as fits, in an object that says so: its `field` cut, or all of it as text."""
+    said = {"truncated": True, "original_bytes": len(event)}
+    fields = _fields(event)
+    text = fields.get(field)
+    if isinstance(text, str):
+        rest = len(event) - len(text.encode("utf-8", "replace"))
+        if rest < limit - _CUT_RESERVE:
+            room = limit - _CUT_RESERVE - rest
+            made = _cut(text, limit, room, lambda cut: orjson.dumps({**fields, field: cut, **said}))
+            if len(made) <= limit:
+                return made
+    return _cut(
+        body_text(event), limit, limit - _CUT_RESERVE, lambda cut: orjson.dumps({"message": cut, **said})
+    )
+
+
+def _fields(event: bytes) -> dict[str, Any]:
+    """Of an object, its numbers as they are written; none of anything else."""
+    try:
+        found = json.loads(event, parse_float=_as_written, parse_int=_as_written)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _as_written(number: str) -> orjson.Fragment:
+    return orjson.Fragment(number)
+
+
+def _cut(text: str, limit: int, room: int, make: Callable[[str], bytes]) -> bytes:
+    """What is made of so much of the text that it fits; of none of it, when nothing fits.
+
+    `room` is what the text may take, escapes included.
+    """
+    data, size = text.encode("utf-8", "replace"), room
     while True:
-        cut = text.encode()[:size].decode("utf-8", "ignore")
-        made = orjson.dumps({"message": cut, "truncated": True, "original_bytes": len(event)})
+        cut = data[:size].decode("utf-8", "ignore")
+        made = make(cut)
         if len(made) <= limit or not cut:
             return made
-        size = size * (limit - _CUT_RESERVE) // len(made)
+        size = size * room // (len(made) - limit + room)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, PlainSerializer
+from pydantic import AfterValidator, Field, PlainSerializer, model_validator
 
 from gateways.pipeline.batch import Batch
 from gateways.pipeline.identity import event_id
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _SCHEMES = ("redis://", "rediss://", "unix://")
 _HOST = re.compile("[/?#]")  # what ends it
+_COMMANDS = {"list": "RPUSH", "stack": "LPUSH", "publish": "PUBLISH", "set": "SET"}
 _BLOCKED = ("WRONGTYPE", "NOAUTH", "WRONGPASS", "NOPERM", "MOVED", "ASK", "CROSSSLOT")
 _REFUSED = ("HELLO must be called", "invalid username-password", "Authentication required")  # words of logins
 
@@ -58,9 +59,10 @@ class RedisSettings(SinkSettings):
     url: Annotated[str, AfterValidator(_checked), PlainSerializer(mask_url, when_used="json")] = Field(
         description="`redis://`, `rediss://` (TLS) or `unix://`, with user, password and database"
     )
-    mode: Literal["list", "stack", "stream"] = Field(
+    mode: Literal["list", "stack", "stream", "publish", "set"] = Field(
         default="list",
-        description="list: RPUSH; stack: LPUSH, the newest first; stream: XADD",
+        description="list: RPUSH; stack: LPUSH, the newest first; stream: XADD; publish: to those who listen"
+        " just then; set: SET, the last one counts",
     )
     key: TemplateText = Field(default="{topic}", min_length=1, description="a template")
     max_length: int = Field(
@@ -71,6 +73,12 @@ class RedisSettings(SinkSettings):
     )
     wait_replicas: int = Field(default=0, ge=0, le=100, description="copies to wait for")
     timeout: Seconds = Field(default=10.0, gt=0, le=60, description="for connecting, and for an answer")
+
+    @model_validator(mode="after")
+    def _check(self) -> RedisSettings:
+        if self.max_length and self.mode in ("publish", "set"):
+            raise ValueError(f"max_length has no meaning with mode {self.mode}: leave it out")
+        return self
 
     def make(self, concurrency: int) -> Sink:
         """The sink, with a connection for each batch on its way."""
@@ -167,8 +175,7 @@ class RedisSink:
             fields += ["timestamp", message.timestamp, "attempts", message.attempts]
             arguments = [*limit, "*", *fields]
         else:
-            command = "RPUSH" if settings.mode == "list" else "LPUSH"
-            arguments = [event]
+            command, arguments = _COMMANDS[settings.mode], [event]
         if not settings.dedupe:
             return [command, key, *arguments]
         mark = f"nsqgw:seen:{key}:{event_id(message)}"
@@ -176,7 +183,7 @@ class RedisSink:
 
     def _add_trims(self, pipeline: Any, keys: Iterable[str]) -> None:
         length = self._settings.max_length
-        if not length or self._settings.mode == "stream":
+        if not length or self._settings.mode not in ("list", "stack"):
             return
         first, last = (-length, -1) if self._settings.mode == "list" else (0, length - 1)
         for key in keys:

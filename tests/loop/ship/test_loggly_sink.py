@@ -9,7 +9,8 @@ import pytest
 from pydantic import ValidationError
 
 from gateways.pipeline.sink import CONFIRMED, Fate, Outcome
-from harness.log_services import MB, Loggly, running
+from gateways.ship.sinks.loggly import LogglySink
+from harness.log_services import MB, Loggly, Reply, running
 from harness.sending import batch_of, messages_of, opened, sink_of
 
 
@@ -93,6 +94,34 @@ async def test_an_event_above_the_limit_can_be_cut(body: bytes) -> None:
     assert MB // 2 < len(event) <= MB
     found = json.loads(event)
     assert (found["truncated"], found["original_bytes"]) == (True, len(body))
+
+
+async def test_the_longest_field_of_an_object_is_cut_and_the_others_stay_as_written() -> None:
+    body = b'{"n":12345678901234567890123,"d":1.10,"text":"%s","message":"short"}' % ("\u2603".encode() * MB)
+    outcome, service = await shipped(body, oversize="truncate", truncate_field="text")
+    assert outcome is CONFIRMED
+    (event,) = service.events
+    assert MB // 2 < len(event) <= MB
+    assert event.startswith(b'{"n":12345678901234567890123,"d":1.10,"text":"\xe2\x98\x83')
+    assert json.loads(event)["message"] == "short"
+    assert (json.loads(event)["truncated"], json.loads(event)["original_bytes"]) == (True, len(body))
+
+
+async def test_a_field_that_is_not_what_makes_it_large_is_not_cut_alone() -> None:
+    body = b'{"message":"short","rest":"%s"}' % (b"x" * MB)
+    _, service = await shipped(body, oversize="truncate")
+    assert json.loads(service.events[0])["message"].startswith('{"message":"short"')
+
+
+async def test_events_above_the_limit_can_be_left_out_and_are_counted() -> None:
+    async with running("loggly") as (service, common), opened(common | {"oversize": "drop"}) as sink:
+        outcome = await sink.send(batch_of(sink, messages_of([b"a", b"x" * (MB + 1), b"b"])))
+        assert isinstance(sink, LogglySink)
+        assert (outcome, sink.skipped) == (CONFIRMED, {"too_large": 1})
+        service.script = [Reply(503)]
+        outcome = await sink.send(batch_of(sink, messages_of([b"x" * (MB + 1), b"c"])))
+        assert outcome.per_event == [Fate.CONFIRMED, Fate.RETRY]
+    assert service.events == [b"a", b"b"]
 
 
 async def test_a_token_that_is_not_known_blocks_and_is_not_told() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 
 from gateways.pipeline.batch import Batch
 from gateways.pipeline.sink import CONFIRMED, Fate, Sink, SinkUnusable
@@ -210,6 +211,30 @@ async def test_a_stream_has_what_is_known_of_the_message(opened: Open) -> None:
         assert fields == {
             b"body": b"body", b"topic": b"events", b"id": b"%016x" % 0, b"timestamp": b"0", b"attempts": b"1",
         }  # fmt: skip
+
+
+async def test_what_is_set_is_the_last_one_and_what_is_published_is_heard(opened: Open) -> None:
+    with stores.running(lambda: RedisStore("set")) as store:
+        assert isinstance(store, RedisServer)
+        sink = await opened({**store.config, "key": "last:{topic}"})
+        assert await sink.send(batch_for(sink, b"one", b"two")) is CONFIRMED
+        assert store.ask(lambda client: client.get("last:events")) == b"two"
+        sink = await opened({**store.config, "mode": "publish", "key": "{topic}"})
+        with redis.Redis(unix_socket_path=store.url.removeprefix("unix://")) as client:
+            listener = client.pubsub()
+            listener.subscribe("events")
+            assert listener.get_message(timeout=5.0)
+            assert await sink.send(batch_for(sink, b"one")) is CONFIRMED
+            heard = listener.get_message(timeout=5.0)
+            listener.close()
+        assert heard is not None
+        assert heard["data"] == b"one"
+
+
+@pytest.mark.parametrize("mode", ["set", "publish"])
+def test_a_length_of_what_has_none_is_refused(mode: str) -> None:
+    with pytest.raises(ValueError, match=f"max_length has no meaning with mode {mode}"):
+        make_sink({"type": "redis", "url": "redis://h", "mode": mode, "max_length": 1})
 
 
 async def test_replicas_that_are_not_there_confirm_nothing(opened: Open) -> None:
