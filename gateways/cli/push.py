@@ -5,6 +5,7 @@ Each group of options is a module of its own, named push_<part>.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,10 +26,12 @@ from gateways.cli.subcommands import WithSubcommands
 from gateways.push.config import PushConfig
 from gateways.push.config_file import PushProgram, load_program
 from gateways.push.gateway import PushGateway
+from gateways.push.processes import PushProcesses
 from gateways.push.settings import ServiceSettings
+from gateways.push.worker import Worker
 from nsqgw.errors import ConfigError
 from nsqgw.service import logs
-from nsqgw.service.lifecycle import run
+from nsqgw.service.lifecycle import Service, run
 
 GROUPS = (STREAMS, CHANNELS, LISTEN, SECURITY, LIMITS, HISTORY, PUSH_STREAM)
 """What they take are arguments of PushConfig."""
@@ -39,6 +42,9 @@ SUBCOMMANDS = {
     "bridge": ("gateways.cli.push_bridge", "Publish topics into an nginx (push-stream or nchan)."),
 }
 """Name -> the module that has it as `command`, and its line in the help."""
+
+_THIS_COMMAND = (sys.executable, "-m", "gateways.cli.main", *sys.argv[1:])
+_LAST_WORDS = 3.0  # seconds a supervisor waits longer than its workers drain
 
 
 class PushCommand(WithSubcommands):
@@ -87,13 +93,22 @@ def command(ctx: click.Context, /, config: Path | None, **flags: Any) -> int:
 
 def run_gateway(program: PushProgram, load: Callable[[], PushConfig] | None = None) -> int:
     """Run until a signal, and return the exit code; SIGHUP loads the settings anew, where it can be."""
-    service = program.service
+    service, worker = program.service, Worker.this()
     logs.configure(service.log_level, service.log_format)
     allow_all_files()
+    gateway: Service
+    if worker is not None:
+        worker.settle()
+        renew = None if load is None else lambda: worker.place(load())
+        gateway = PushGateway(worker.place(program.config), load=renew)
+    elif service.processes != 1:
+        gateway = PushProcesses(program.config, service.processes, _THIS_COMMAND, load)
+    else:
+        gateway = PushGateway(program.config, load=load)
     return run(
-        PushGateway(program.config, load=load),
-        admin_address=service.admin_address,
-        drain_timeout=service.drain_timeout,
+        gateway,
+        admin_address=worker.admin if worker is not None else service.admin_address,
+        drain_timeout=service.drain_timeout + (_LAST_WORDS if isinstance(gateway, PushProcesses) else 0.0),
         allow_hosts=service.allow_hosts,
     )
 

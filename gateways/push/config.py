@@ -35,6 +35,7 @@ class PushConfig:
 
     topics             what browsers may ask for, each under /stream/<topic>
     listen             host:port for browsers; empty when an application hands them over (see `embed`)
+    share_port         whether other processes listen there, too, and the kernel spreads browsers over all
     nsqd_tcp_addresses, lookupd_http_addresses  where the messages come from, one of them at least
     access             TLS and secrets towards them
     channel            None for an ephemeral one of this process, so that every gateway gets every message
@@ -56,6 +57,7 @@ class PushConfig:
 
     topics: tuple[str, ...]
     listen: str = "127.0.0.1:8080"
+    share_port: bool = False
     nsqd_tcp_addresses: tuple[str, ...] = ()
     lookupd_http_addresses: tuple[str, ...] = ()
     access: NsqAccess = field(default_factory=NsqAccess)

@@ -222,12 +222,12 @@ class Front:
         self.address = ""
         """The `host:port` listened on, once started; with the port that stands for 0."""
 
-    async def start(self, address: str) -> None:
+    async def start(self, address: str, *, shared: bool = False) -> None:
         """Listen on `host:port`; ListenFailed when the port is taken or the address is not this machine's.
 
         With an empty address serve only what is adopted.
         """
-        sockets = listen(address, flag="--listen") if address else []
+        sockets = listen(address, flag="--listen", shared=shared) if address else []
         self.address = bound_address(sockets) if sockets else ""
         loop = asyncio.get_running_loop()
         for sock in sockets:

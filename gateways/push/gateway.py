@@ -93,7 +93,7 @@ class PushGateway:
         )
         self._front = Front(self._context, self._routes, self._assembly.tls)
         await self._assembly.start(self._context.errands)
-        await self._front.start(self._config.listen)
+        await self._front.start(self._config.listen, shared=self._config.share_port)
         for topic in hub.topics:
             await self._start_feed(topic)
         if self._producer is not None:

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from ipaddress import ip_address
 
 from nsqgw.errors import ConfigError
+from nsqgw.service.listen import is_path
 from nsqgw.service.settings import parse_address
 
 ANY = "*"
@@ -27,7 +28,8 @@ class AllowedHosts:
     def __init__(self, listen_address: str, names: Iterable[str] = ()) -> None:
         entries = tuple(names)
         self._any = ANY in entries
-        own = ("localhost", socket.gethostname(), parse_address(listen_address).host)
+        here = () if is_path(listen_address) else (parse_address(listen_address).host,)
+        own = ("localhost", socket.gethostname(), *here)
         self._names = frozenset(map(_folded, (*own, *entries)))
 
     def permits(self, host: str | None) -> bool:

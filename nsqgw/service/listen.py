@@ -37,18 +37,19 @@ def is_path(address: str) -> bool:
     return "/" in address
 
 
-def listen(address: str, flag: str | None = None) -> list[socket.socket]:
+def listen(address: str, flag: str | None = None, *, shared: bool = False) -> list[socket.socket]:
     """Listening, non-blocking sockets for `host:port` or a path (see `is_path`).
 
     They are several when host is empty or has several addresses. Port 0 is any free port, the same for all of
     them. A unix socket is the caller's to remove, by `remove_socket`. Raises ListenFailed, which names the
     address, the cause and a remedy, with the `flag` that sets the address; ConfigError for a malformed one.
+    A `shared` port is one that other processes of this user listen on, too: the kernel spreads connections.
     """
     if is_path(address):
         return [_listen_on_path(address, flag)]
     host, port = parse_address(address)
     try:
-        return _listen_on_all(host, port)
+        return _listen_on_all(host, port, shared=shared)
     except socket.gaierror as error:
         remedy = f"write an address of this machine or a name that resolves to one{_by(flag)}"
         raise ListenFailed(f"cannot listen on {address}: {error.strerror}; {remedy}") from error
@@ -96,13 +97,15 @@ def _listen_on_path(path: str, flag: str | None) -> socket.socket:
     return sock
 
 
-def _listen_on_all(host: str, port: int) -> list[socket.socket]:
+def _listen_on_all(host: str, port: int, *, shared: bool) -> list[socket.socket]:
     found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     sockets: list[socket.socket] = []
     missing: OSError | None = None
     for family, _, _, _, where in dict.fromkeys(found):
         try:
-            sock = socket.create_server((where[0], port, *where[2:]), family=family, backlog=BACKLOG)
+            sock = socket.create_server(
+                (where[0], port, *where[2:]), family=family, backlog=BACKLOG, reuse_port=shared
+            )
         except OSError as error:
             if error.errno in _NOT_HERE:
                 missing = error
