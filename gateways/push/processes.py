@@ -101,11 +101,11 @@ class PushProcesses:
                 self._folder.cleanup()
 
     def ready(self) -> str | None:
-        """Ready while a process serves and no other one runs without serving."""
-        running = {each.worker.number: each.trouble for each in self._workers if each.pid is not None}
-        if not running:
-            return "no process runs"
-        troubles = [f"process {number}: {trouble}" for number, trouble in running.items() if trouble]
+        """Ready while every process that has begun to serve does so; those that start again are not asked."""
+        serving = {each.worker.number: each.trouble for each in self._workers if each.serving}
+        if not serving:
+            return "no process serves"
+        troubles = [f"process {number}: {trouble}" for number, trouble in serving.items() if trouble]
         return "; ".join(troubles) or None
 
     def metrics(self) -> Iterable[Metric]:

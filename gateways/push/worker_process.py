@@ -47,7 +47,9 @@ class WorkerProcess:
         self._process: asyncio.subprocess.Process | None = None
         self._stopping = asyncio.Event()
         self._answered_at = 0.0
-        self._served = False
+        self.serving = False
+        """Whether it was ready once since it runs."""
+        self._ever_served = False
 
     @property
     def pid(self) -> int | None:
@@ -64,7 +66,7 @@ class WorkerProcess:
             self.trouble, self.stats = f"ended with exit code {code}", None
             if self._stopping.is_set():
                 return
-            if not self._served:
+            if not self._ever_served:
                 raise WorkerFailed(f"process {self.worker.number} ended with exit code {code} while starting")
             pause = _FIRST_PAUSE if clock() - born > _LIVED_WELL else min(2 * pause, _LONGEST_PAUSE)
             self.restarts += 1
@@ -93,6 +95,7 @@ class WorkerProcess:
             start_new_session=True,  # signals of a terminal come through us
         )
         self._answered_at = asyncio.get_running_loop().time()
+        self.serving = False
         if self._stopping.is_set():
             self.send(signal.SIGTERM)
         watching = asyncio.create_task(self._watch())
@@ -104,17 +107,17 @@ class WorkerProcess:
             if self._process.returncode is None:
                 self.send(signal.SIGKILL)
                 await self._process.wait()
-            self._process = None
+            self._process, self.serving = None, False
             self.figures.end()
 
     async def _watch(self) -> None:
         clock = asyncio.get_running_loop().time
         while True:
-            await asyncio.sleep(LOOK_INTERVAL if self._served else LOOK_INTERVAL / 10)
+            await asyncio.sleep(LOOK_INTERVAL if self.serving else LOOK_INTERVAL / 10)
             try:
                 await within(_ANSWER_TIMEOUT, self._look())
             except (OSError, ValueError, asyncio.TimeoutError) as error:
-                if self._served:
+                if self.serving:
                     self.trouble = f"does not answer ({type(error).__name__})"
                 if clock() - self._answered_at > _HUNG_AFTER:
                     logger.error("process %d hangs and is killed", self.worker.number)
@@ -129,7 +132,8 @@ class WorkerProcess:
         self.figures.look(text)
         _, text = await self._get("/stats")
         self.stats = json.loads(text)
-        self._served = self._served or status == 200
+        if status == 200:
+            self.serving = self._ever_served = True
 
     async def _get(self, path: str) -> tuple[int, str]:
         """Ask its admin port: the status and the body."""

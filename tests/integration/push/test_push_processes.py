@@ -125,7 +125,8 @@ def test_a_killed_process_is_replaced_and_its_browsers_go_on_at_the_other(pair: 
     told = message(back)
     assert told["push"] == "gap" or told["data"] == "two"  # never nothing
 
-    eventually(lambda: len(pair.workers()) == 2 and urlopen(f"{pair.admin}/ready").status == 200)
+    eventually(lambda: len(pair.workers()) == 2 and pair.stats()["processes"] == 2)
+    assert urlopen(f"{pair.admin}/ready").status == 200
     restarts = "nsqgw_push_process_restarts_total 1.0"
     eventually(lambda: restarts in pair.metrics())
 
