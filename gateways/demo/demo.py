@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from gateways.demo import machine
 from gateways.demo.brokers import ANY_PORT, Brokers
 from gateways.demo.records import RecordQueue, note_quietly, publish_records
+from gateways.push.access.security import Security
 from gateways.push.config import PushConfig
 from gateways.push.gateway import PushGateway
 from gateways.push.limits import Limits
@@ -191,6 +192,7 @@ class Demo:
                 allow_hosts=self._settings.allow_hosts,
                 lookupd_http_addresses=lookupds,
                 limits=Limits(close_timeout=2.0),
+                security=Security(allow_anonymous=True),  # figures of this machine, where --listen says
             ),
             static_pages("gateways.demo"),
         )

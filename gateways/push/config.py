@@ -93,13 +93,16 @@ class PushConfig:
                 raise ConfigError(f"there is a setting for {topic!r}, which is not streamed: add the topic")
         if not 0 <= self.window <= MAX_WINDOW:
             raise ConfigError(f"the window must be 0 to {MAX_WINDOW} seconds, not {self.window!r}")
+        self._check_addresses()
+        self.security.check_exposure(self.listen, self.allow_origins)
+
+    def _check_addresses(self) -> None:
         for address in self.lookupd_http_addresses:
             lookup_address(address)
         for name in self.allow_hosts:
             check_host_name(name)
         if self.listen:
             parse_address(self.listen)
-        self.security.check_exposure(self.listen, self.allow_origins)
 
     def feeding(self, topic: str) -> tuple[object, ...]:
         """What the feed of `topic` depends on: another value needs another feed."""

@@ -216,7 +216,8 @@ class Front:
     def __init__(self, context: Context, router: Router, tls: ServerTls | None = None) -> None:
         self._context = context
         self._router = router
-        self._tls = tls
+        self.tls = tls
+        """For new connections; None where they do not speak it."""
         self._servers: list[asyncio.Server] = []
         self._wheel: asyncio.Task[None] | None = None
         self.address = ""
@@ -242,14 +243,14 @@ class Front:
         )
 
     def _new_protocol(self) -> asyncio.Protocol:
-        if self._tls is None and not self._context.gate.proxy_protocol:
+        if self.tls is None and not self._context.gate.proxy_protocol:
             return HeadReader(self._context, self._router)
         return Entrance(
             self._context,
             lambda visitor, address: HeadReader(
                 self._context, self._router, visitor=visitor, address=address
             ),
-            self._tls,
+            self.tls,
         )
 
     def stop_listening(self) -> None:

@@ -100,7 +100,8 @@ class PushGateway:
             await self._producer.start()
         consumers = [feed.consumer for feed in self._feeds.values()]
         await self._reach.wait(consumers, self._config.connect_timeout)
-        where = f"http://{self.address}" if self.address else "what is handed over"
+        scheme = "http" if self._assembly.tls is None else "https"
+        where = f"{scheme}://{self.address}" if self.address else "what is handed over"
         logger.info("streaming %s on %s", ", ".join(hub.topics), where)
 
     async def stop(self) -> None:
@@ -248,6 +249,8 @@ class PushGateway:
         if assembly is not self._assembly:
             if (assembly.tls is None) != (self._assembly.tls is None):
                 logger.warning("TLS on the port for browsers changes at the next start")
+            elif self._front is not None:
+                self._front.tls = assembly.tls
             assembly.gate.arrivals.take_over(self._assembly.gate.arrivals)
             self._assembly.close()
             self._context.gate, self._assembly = assembly.gate, assembly

@@ -5,6 +5,7 @@ What is wrong with a file shows when it is made, so that a gateway does not star
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 
@@ -32,6 +33,8 @@ class Assembly:
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._security = security
+        self._wall = wall
+        self._freshening: asyncio.Task[None] | None = None
         self._proxies = TrustedProxies(security.trusted_proxies)
         self._key_set = self._new_key_set(clock)
         self._static = tuple(KeySource.parse(text).load() for text in security.token_keys)
@@ -40,8 +43,8 @@ class Assembly:
             AuthRequest(security.auth_request, self._proxies, wall=wall) if security.auth_request else None
         )
         self.gate = Gate(
-            verifier=self._new_verifier(wall) if security.tokens else None,
-            signatures=self._new_signatures(wall),
+            verifier=self._new_verifier() if security.tokens else None,
+            signatures=self._new_signatures(),
             backend=self._backend,
             anonymous=security.allow_anonymous,
             query_tokens=security.token_in_query,
@@ -58,17 +61,20 @@ class Assembly:
         """Fetch the keys; ConfigError when they cannot be had. They are kept fresh by an errand."""
         if self._key_set is not None:
             await self._key_set.load()
-            errands.run(self._key_set.keep_fresh())
+            self._freshening = errands.run(self._key_set.keep_fresh())
 
     def reload(self) -> None:
-        """Read keys and certificate anew; ConfigError, with the old ones in force, where that fails."""
+        """Read keys, secrets and certificate anew; ConfigError, with the old in force, where that fails."""
         static = tuple(KeySource.parse(text).load() for text in self._security.token_keys)
+        signatures = self._new_signatures()
         if self.tls is not None:
             self.tls.reload()
-        self._static = static
+        self._static, self.gate.signatures = static, signatures
 
     def close(self) -> None:
-        """Close the connections to the backend."""
+        """Close the connections to the backend, and fetch keys no longer."""
+        if self._freshening is not None:
+            self._freshening.cancel()
         if self._backend is not None:
             self._backend.close()
 
@@ -80,18 +86,18 @@ class Assembly:
         address = self._security.token_jwks
         return KeySet(address, clock or time.monotonic) if address is not None else None
 
-    def _new_verifier(self, wall: Callable[[], float]) -> TokenVerifier:
+    def _new_verifier(self) -> TokenVerifier:
         security = self._security
         rules = TokenRules(security.token_audience, security.token_issuer, security.token_max_lifetime)
         renew = self._key_set.renew if self._key_set is not None else None
-        return TokenVerifier(self.keys, rules, wall=wall, renew=renew)
+        return TokenVerifier(self.keys, rules, wall=self._wall, renew=renew)
 
-    def _new_signatures(self, wall: Callable[[], float]) -> tuple[Signatures, ...]:
+    def _new_signatures(self) -> tuple[Signatures, ...]:
         security = self._security
         found: list[Signatures] = []
         if security.signed_url_secrets:
-            found.append(SignedUrls(tuple(map(secret, security.signed_url_secrets)), wall=wall))
+            found.append(SignedUrls(tuple(map(secret, security.signed_url_secrets)), wall=self._wall))
         if security.secure_link_md5 is not None:
             expression = secret(security.secure_link_md5).decode("utf-8", "replace")
-            found.append(SecureLinks(expression, self._proxies, wall=wall))
+            found.append(SecureLinks(expression, self._proxies, wall=self._wall))
         return tuple(found)

@@ -99,7 +99,7 @@ class Gate:
         self.arrivals = Arrivals(limits or ArrivalLimits())
         self.grace = grace
         self.first_command = first_command
-        self._signatures = signatures
+        self.signatures = signatures
         self._backend = backend
         self._anonymous = anonymous
         self._query_tokens = query_tokens
@@ -110,7 +110,7 @@ class Gate:
     @property
     def mode(self) -> str:
         """Whether tokens play a part, as `hello` tells it: none, optional or required."""
-        if self.verifier is None and not self._signatures and self._backend is None:
+        if self.verifier is None and not self.signatures and self._backend is None:
             return "none"
         return "optional" if self._anonymous else "required"
 
@@ -165,7 +165,7 @@ class Gate:
         token = self._token_of(request) if self.verifier is not None else None
         if token is not None:
             return self._by_token(request.visitor, token, now)
-        for signatures in self._signatures:
+        for signatures in self.signatures:
             grant = signatures.grant(request)
             if grant is not None:
                 self.hold(request.visitor, grant, now)
