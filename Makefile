@@ -9,7 +9,7 @@ TO_TEST := all,test
 ARGS ?=
 JOBS ?= 4
 
-.PHONY: help venv demo test test-oldest docs check real-daemons real-sinks system-packages bench bench-compare bench-brokers soak soak-reconnects soak-kills bench-feed bench-push bench-push-latency bench-ship soak-outage ship-kills clean
+.PHONY: help venv demo test test-oldest docs check real-daemons real-sinks system-packages bench bench-compare bench-brokers soak soak-reconnects soak-kills bench-feed bench-push bench-push-latency bench-ship soak-outage ship-kills fault-table clean
 
 help:
 	@echo "make demo             run the whole way on this machine, with a page to look at (ARGS='--help' for its options)"
@@ -30,6 +30,7 @@ help:
 	@echo "make soak-reconnects  10 million messages, a reconnect a second (ARGS='--count 500000' for fewer)"
 	@echo "make soak-outage      a service that is down for an hour under load (ARGS='--seconds 60' for less)"
 	@echo "make ship-kills       each sink of nsqgw ship, gateway and nsqd killed while 100,000 events flow (SHIP_EVENTS=10000 for fewer), the gateway a hundred times"
+	@echo "make fault-table      the same faults to nsqgw ship, nsq_to_http and nsq_to_file: what each loses and doubles"
 	@echo "make soak-kills       kill -9 under load a thousand times, losing nothing (KILL_ROUNDS=100 for fewer)"
 	@echo "make clean            remove the virtual environment, caches and what was built"
 
@@ -96,6 +97,7 @@ soak: venv
 	HYPOTHESIS_PROFILE=soak $(BIN)/pytest tests/properties --timeout 3600 $(ARGS)
 	FUZZ_SECONDS=600 $(BIN)/pytest tests/fuzz $(ARGS)
 	SILENT_CONNECTIONS=10000 $(BIN)/pytest tests/conformance/test_rude_clients.py $(ARGS)
+	SILENT_CONNECTIONS=10000 $(BIN)/pytest tests/loop/push/test_push_bad_input.py -k say_nothing $(ARGS)
 	$(MAKE) ship-kills soak-reconnects soak-kills soak-outage ARGS=
 
 bench-brokers: venv
@@ -105,6 +107,10 @@ bench-brokers: venv
 bench-ship: venv
 	@tools/real_daemons.sh
 	PYTHONPATH=tests $(BIN)/python -m perf.ship $(ARGS)
+
+fault-table: venv
+	@tools/real_daemons.sh
+	PYTHONPATH=tests $(BIN)/python -m perf.faults $(ARGS)
 
 soak-outage: venv
 	@tools/real_daemons.sh || echo "make: soaking on our own nsqd instead"

@@ -83,9 +83,9 @@ class LogServiceProcess(PrivateServer):
     stdout = subprocess.DEVNULL
     notices = "trying again"
 
-    def __init__(self, kind: str, sink: str, **settings: Any) -> None:
+    def __init__(self, kind: str, sink: str, path: str = "", **settings: Any) -> None:
         super().__init__()
-        self._kind, self._sink, self._settings = kind, sink, settings
+        self._kind, self._sink, self._path, self._settings = kind, sink, path, settings
         self._port = 0
 
     @property
@@ -94,7 +94,7 @@ class LogServiceProcess(PrivateServer):
 
     @property
     def config(self) -> dict[str, Any]:
-        return settings_for(self._sink, self.url, **self._settings)
+        return settings_for(self._sink, self.url + self._path, **self._settings)
 
     def command(self) -> list[str]:
         path = os.pathsep.join(map(str, (ROOT, ROOT / "tests")))
@@ -245,6 +245,7 @@ TARGETS: dict[str, Callable[[], Target]] = {
     "file": Folder,
     "stdout": Pipe,
     "http": _service("http"),
+    "nginx": _service("nginx", path="/pub?id={channel}", style="push-stream"),
     "loggly bulk": _service("loggly"),
     "loggly single": _service("loggly", endpoint="single"),
     "elasticsearch": _service("elasticsearch"),

@@ -33,6 +33,14 @@ class Lines(LogService):
         return Reply(200)
 
 
+class Publications(LogService):
+    """Takes one event a request, as nginx's modules for publishing do."""
+
+    def take(self, request: HTTPServerRequest) -> Reply:
+        self.events.append(unpacked(request))
+        return Reply(200)
+
+
 class IndexingSplunk(log_services.Splunk):
     """Acknowledges what it has indexed; until then it is in memory, and so are the numbers it gave."""
 
@@ -61,6 +69,7 @@ class IndexingSplunk(log_services.Splunk):
 
 KINDS: dict[str, type[LogService]] = {
     "http": Lines,
+    "nginx": Publications,
     "loggly": log_services.Loggly,
     "splunk": log_services.Splunk,
     "splunk acks": IndexingSplunk,

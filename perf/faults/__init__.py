@@ -1,0 +1,1 @@
+"""The same faults to `nsqgw ship` and to what it replaces."""
