@@ -15,6 +15,7 @@ import hypothesis
 import pytest
 
 from harness.daemons import Daemon, nsqd_of, nsqlookupd_of
+from nsqgw.service.log_flood import FloodHandler
 
 hypothesis.settings.register_profile("default", max_examples=100, deadline=None)
 hypothesis.settings.register_profile("ci", max_examples=200, deadline=None, derandomize=True, print_blob=True)
@@ -81,5 +82,5 @@ def logging_stays() -> Iterator[None]:
     yield
     root.setLevel(level)
     for handler in root.handlers[:]:
-        if type(handler) is logging.StreamHandler:  # pytest's own are of subclasses
+        if type(handler) in (logging.StreamHandler, FloodHandler):  # pytest's own are of other subclasses
             root.removeHandler(handler)

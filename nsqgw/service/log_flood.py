@@ -85,8 +85,9 @@ class FloodHandler(logging.StreamHandler):  # type: ignore[type-arg]  # generic 
             super().emit(record)
 
     def close(self) -> None:
-        """Tell what is held back still; called at the end of the process."""
-        self._tell(everything=True)
+        """Tell what is held back still, if there is somebody to tell it; called when the process ends."""
+        if not getattr(self.stream, "closed", False):
+            self._tell(everything=True)
         super().close()
 
     def _tell(self, *, everything: bool = False) -> None:

@@ -20,7 +20,7 @@ _TOLD = 300
 
 
 class FinishedHook:
-    """Runs `command` with the path as its last argument; one that takes more than `timeout` seconds is ended."""
+    """Runs `command` with the path as its last argument, each for at most `timeout` seconds."""
 
     def __init__(self, command: tuple[str, ...], timeout: float = 60.0) -> None:
         self._command = command

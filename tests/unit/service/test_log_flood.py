@@ -86,3 +86,15 @@ def test_the_count_is_a_field_of_the_line_and_none_is_lost_at_the_end(clock: Clo
         *[down] * LINES,
         f"{down} suppressed=1",
     ]
+
+
+def test_a_stream_that_was_closed_before_is_no_error(
+    clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stream = io.StringIO()
+    handler = FloodHandler(stream, Flood(clock))
+    for _ in range(LINES + 1):
+        handler.handle(line("x"))
+    stream.close()
+    handler.close()
+    assert capsys.readouterr().err == ""
