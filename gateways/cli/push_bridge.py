@@ -37,6 +37,9 @@ SINK_FLAGS = {
 }
 """Flags about nginx, and the setting of its sink that each stands for."""
 
+_REMEMBERED = 10_000
+"""Messages confirmed: those that nsqd delivers again are not published again."""
+
 _SERVICE_FLAGS = ("admin_address", "allow_hosts", "drain_timeout", "log_level", "log_format")
 
 
@@ -115,6 +118,7 @@ def config_of(flags: dict[str, Any]) -> ShipConfig:
             "lookupd_http_addresses": flags["lookupds"],
             "max_in_flight": flags["max_in_flight"],
             "batch_max_age": 0.0,
+            "dedup": _REMEMBERED,
             "retry_budget": flags["retry_budget"],
             "connect_timeout": flags["connect_timeout"],
             "drain_timeout": flags["drain_timeout"],

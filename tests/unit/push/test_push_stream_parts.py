@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from gateways.push.frame import Frame
 from gateways.push.history import Numbering
+from gateways.push.http import Request
 from gateways.push.hub import Hub
 from gateways.push.push_stream.paths import Refused, Wish, parse_wishes
+from gateways.push.push_stream.resume import resumed_at
 from gateways.push.push_stream.settings import PushStreamSettings
 from gateways.push.push_stream.stamps import Stamp, position_of
 from gateways.push.push_stream.template import MessageTemplate
@@ -86,6 +88,26 @@ def test_tags_rise_over_all_channels_and_lead_back_to_the_position() -> None:
     foreign = position_of(Stamp.of(frame(b"")).tag, stamps[0].seconds, hub.numbering)
     assert hub.missed("a", foreign).frames == (a1, a2)
     assert position_of(None, 5, hub.numbering) == position_of(1, 5, hub.numbering)
+
+
+@given(st.text(), st.text(), st.text())
+def test_whatever_a_client_shows_is_a_position_or_nothing(event: str, time: str, tag: str) -> None:
+    hub = Hub(["a"])
+    for headers in ({"last-event-id": event}, {"if-modified-since": time, "if-none-match": tag}):
+        request = Request("GET", "/ev/a", "", headers, b"")
+        since = resumed_at(request, hub.numbering)
+        hub.missed("a", since)
+
+
+@pytest.mark.parametrize(
+    "date",
+    ["Mon, 01 Jan 0001 00:00:00 GMT", "Fri, 31 Dec 9999 23:59:59 GMT", "Mon, 99 Foo 2023 99:99:99 GMT", " ",
+     "Sun, 06 Nov 1994 08:49:37 +99999999", "0", "Thu, 01 Jan 1970 00:00:00 -0100"],
+)  # fmt: skip
+def test_dates_that_are_none_or_out_of_range_are_borne(date: str) -> None:
+    hub = Hub(["a"])
+    request = Request("GET", "/lp/a", "", {"if-modified-since": date, "if-none-match": "W/7"}, b"")
+    hub.missed("a", resumed_at(request, hub.numbering))
 
 
 @pytest.mark.parametrize(
