@@ -13,7 +13,7 @@ from typing import Any
 from urllib.request import urlopen
 
 import pytest
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
@@ -54,9 +54,15 @@ class Pair:
     def follow(self, since: str | None = None) -> tuple[ClientConnection, int]:
         """A client of `events`, and the process that has it."""
         agreed = [Subprotocol("nsqgw.v1.json")]
-        client = self._clients.enter_context(
-            connect(f"ws://{self.address}/connect", proxy=None, close_timeout=1, subprotocols=agreed)
-        )
+
+        def reached() -> ClientConnection | None:
+            with contextlib.suppress(OSError, InvalidHandshake):  # what a dying process had not accepted
+                return self._clients.enter_context(
+                    connect(f"ws://{self.address}/connect", proxy=None, close_timeout=1, subprotocols=agreed)
+                )
+            return None
+
+        client = eventually(reached)
         client.recv(timeout=10)
         place = {} if since is None else {"since": since}
         client.send(json.dumps({"id": 1, "op": "subscribe", "channel": "events", **place}))
