@@ -210,7 +210,7 @@ class PushGateway:
         connections = {topic: feed.connections for topic, feed in self._feeds.items()}
         return push_metrics(self._context, connections, self.reloads)
 
-    def disconnect(
+    async def disconnect(
         self, *, user: str | None = None, client: str | None = None, channel: str | None = None
     ) -> int:
         """Send off those who fit all that is given, or end their subscription of `channel`; how many."""

@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 from gateways.push.config import PushConfig
 from gateways.push.statistics import Statistics, joined
@@ -131,10 +132,16 @@ class PushProcesses:
         return whole
 
     def admin_routes(self) -> Sequence[Rule]:
-        """/stats."""
+        """/stats and /disconnect."""
+        from gateways.push.access.admin_pages import access_pages
         from gateways.push.admin_pages import stats_page  # needs the extra `gateways`
 
-        return [stats_page(self.statistics)]
+        return [stats_page(self.statistics), *access_pages(self)]
+
+    async def disconnect(self, **given: str | None) -> int:
+        """Send off those who fit all that is given, in every process; how many."""
+        query = urlencode({name: value for name, value in given.items() if value is not None})
+        return sum(await asyncio.gather(*(worker.disconnect(query) for worker in self._workers)))
 
     def settings(self) -> dict[str, object]:
         """The settings in force."""

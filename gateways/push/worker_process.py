@@ -135,11 +135,20 @@ class WorkerProcess:
         if status == 200:
             self.serving = self._ever_served = True
 
-    async def _get(self, path: str) -> tuple[int, str]:
+    async def disconnect(self, query: str) -> int:
+        """Have it send clients off, and say how many; none where it does not answer."""
+        try:
+            _, text = await within(_ANSWER_TIMEOUT, self._get(f"/disconnect?{query}", "POST"))
+            return int(json.loads(text)["disconnected"])
+        except (OSError, ValueError, KeyError, asyncio.TimeoutError) as error:
+            logger.error("process %d was not asked to disconnect: %r", self.worker.number, error)
+            return 0
+
+    async def _get(self, path: str, method: str = "GET") -> tuple[int, str]:
         """Ask its admin port: the status and the body."""
         reader, writer = await asyncio.open_unix_connection(self.worker.admin, limit=_MAX_ANSWER_BYTES)
         try:
-            writer.write(f"GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
+            writer.write(f"{method} {path} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
             head, _, body = (await reader.read(-1)).partition(b"\r\n\r\n")
             return int(head.split(b" ", 2)[1]), body.decode()
         except IndexError as error:

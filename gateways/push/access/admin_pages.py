@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Sequence
 from typing import Protocol
 
+from tornado.httputil import HTTPServerRequest
 from tornado.routing import Rule, URLSpec
 from tornado.web import RequestHandler
 
@@ -17,7 +19,7 @@ _NAMES = ("user", "client", "channel")
 class Disconnecting(Protocol):
     """A gateway that can send clients off."""
 
-    def disconnect(
+    async def disconnect(
         self, *, user: str | None = None, client: str | None = None, channel: str | None = None
     ) -> int:
         """See `revocation.disconnect`."""
@@ -33,18 +35,25 @@ class _Disconnect(RequestHandler):
     def initialize(self, gateway: Disconnecting) -> None:
         self._gateway = gateway
 
-    def post(self) -> None:
+    async def post(self) -> None:
         """Those that fit all that is given; `{"disconnected": 3}`."""
-        if not is_loopback(self.request.remote_ip) or "Origin" in self.request.headers:
+        if not _is_from_here(self.request) or "Origin" in self.request.headers:
             self._answer(403, {"error": "clients are sent off by programs on this machine only"})
             return
         given = {name: self.get_query_argument(name, None) for name in _NAMES}
         if not any(given.values()):
             self._answer(400, {"error": "name whom to send off by user, client or channel"})
             return
-        self._answer(200, {"disconnected": self._gateway.disconnect(**given)})
+        self._answer(200, {"disconnected": await self._gateway.disconnect(**given)})
 
     def _answer(self, code: int, document: dict[str, object]) -> None:
         self.set_status(code)
         self.set_header("Content-Type", "application/json")
         self.write(json.dumps(document) + "\n")
+
+
+def _is_from_here(request: HTTPServerRequest) -> bool:
+    """Whether a program on this machine asks; a unix socket is for those who may open its file."""
+    connection = request.connection
+    sock = getattr(getattr(connection, "stream", None), "socket", None)
+    return is_loopback(request.remote_ip) or (sock is not None and sock.family == socket.AF_UNIX)

@@ -10,7 +10,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
@@ -161,3 +161,14 @@ def test_a_port_in_use_is_one_line(nsqd) -> None:
     done = run_nsqgw("push", *flags, "--listen", nsqd.tcp_address, "--processes", "2")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert f"cannot listen on {nsqd.tcp_address}: Address already in use" in done.stderr
+
+
+def test_clients_of_every_process_are_sent_off(pair: Pair) -> None:
+    clients = [pair.follow(), pair.follow()]
+    while len({pid for _, pid in clients}) < 2:  # the kernel chooses
+        clients.append(pair.follow())
+        assert len(clients) < 40
+    request = Request(f"{pair.admin}/disconnect?channel=events", method="POST")
+    assert json.load(urlopen(request)) == {"disconnected": len(clients)}
+    for client, _ in clients:
+        assert json.loads(client.recv(timeout=10))["push"] == "unsubscribed"
