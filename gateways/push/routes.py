@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from dataclasses import replace
 from http import HTTPStatus
 from importlib.resources import files
 from pathlib import PurePath
 from typing import Any
 
-from gateways.push.access.cors import preflight, shared_with
+from gateways.push.access.cors import preflight, refusals_shared_with, shared_with
 from gateways.push.access.gate import authorize
 from gateways.push.access.grant import Right, denial
 from gateways.push.context import Context
@@ -111,10 +112,11 @@ class Routes:
         self._check_origin(request)
         if request.method == "OPTIONS":
             return self._preflight(request)
-        waiting = self._context.gate.authenticate(
-            request, self._context.clock(), later=request.path == CONNECT
-        )
-        return self._route(request) if waiting is None else self._route_later(waiting, request)
+        with refusals_shared_with(request):
+            waiting = self._context.gate.authenticate(
+                request, self._context.clock(), later=request.path == CONNECT
+            )
+            return self._route(request) if waiting is None else self._route_later(waiting, request)
 
     def _preflight(self, request: Request) -> Response:
         if self._push_stream is not None and self._push_stream.serves(request.path):
@@ -122,12 +124,19 @@ class Routes:
         return preflight(request)
 
     async def _route_later(self, waiting: Awaitable[None], request: Request) -> Response | Session:
-        await waiting
-        return self._route(request)
+        with refusals_shared_with(request):
+            await waiting
+            return self._route(request)
 
     def _route(self, request: Request) -> Response | Session:
         if self._push_stream is not None and self._push_stream.serves(request.path):
             return self._push_stream(request)
+        answer = self._answer(request)
+        if isinstance(answer, Response):
+            return replace(answer, headers={**answer.headers, **shared_with(request)})
+        return answer
+
+    def _answer(self, request: Request) -> Response | Session:
         if request.path.startswith(STREAM):
             return self._stream(request)
         if request.path == CONNECT and request.method == "GET":

@@ -332,3 +332,24 @@ def test_a_channel_that_the_token_does_not_name_is_refused(page: Page, start_gua
         page.evaluate(GUARDED, [QUICK, {}])
         assert page.evaluate("events.ready().catch(({ code }) => code)") == 103
         assert page.evaluate("client.state") == "connected"
+
+
+def test_streams_and_tokens_from_a_page_of_another_origin(
+    page: Page, start_push: Any, producer: BlockingProducer, tmp_path: Path
+) -> None:
+    key = tmp_path / "key"
+    key.write_bytes(SECRET)
+    with start_push() as home:
+        origin = f"http://{address_of(home)}"
+        flags = ("--allow-origin", origin, "--token-key", f"alg=HS256,file={key}")
+        with start_push("127.0.0.1:0", *flags) as push:
+            page.goto(f"{origin}/topics")
+            page.evaluate(TOKENS, [[jwt(SECRET, -100), jwt(SECRET, 600)]])
+            gateway = json.dumps(f"http://{address_of(push)}/")
+            page.evaluate(
+                GUARDED.replace('Client("/"', f"Client({gateway}"), [{**QUICK, "transports": ["sse"]}, {}]
+            )
+            page.wait_for_function("events.state === 'subscribed'")
+            assert page.evaluate("reasons") == ["connect", "expired"]
+            publish(producer, 0, 1)
+            received(page, 0)

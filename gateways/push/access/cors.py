@@ -6,9 +6,11 @@ cookies, too. A cache must not give one origin's answer to another, hence `Vary`
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 
-from gateways.push.http import STRICT_TRANSPORT, Request, Response
+from gateways.push.http import STRICT_TRANSPORT, BadRequest, Request, Response
 
 PREFLIGHT_SECONDS = 600
 """How long a browser need not ask again."""
@@ -27,6 +29,15 @@ def shared_with(request: Request) -> dict[str, str]:
         "Access-Control-Allow-Credentials": "true",
         "Access-Control-Expose-Headers": "Retry-After",
     }
+
+
+@contextmanager
+def refusals_shared_with(request: Request) -> Iterator[None]:
+    """Lets that page read a refusal, too: without, it takes an expired token for a network that is gone."""
+    try:
+        yield
+    except BadRequest as error:
+        raise BadRequest(error.status, str(error), {**error.headers, **shared_with(request)}) from error
 
 
 def preflight(request: Request, methods: str = "GET", further: str = "") -> Response:
