@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import click
 
 from gateways.cli.option_group import Flags, OptionGroup
 from gateways.cli.options import DURATION, SIZE
 from gateways.push.history import HistoryLimits
 from gateways.push.limits import Limits
+from gateways.push.shared.settings import SharedSettings
 
 
 def _take_limits(flags: Flags) -> dict[str, object]:
@@ -16,7 +19,13 @@ def _take_limits(flags: Flags) -> dict[str, object]:
 
 def _take_history(flags: Flags) -> dict[str, object]:
     values = (flags.pop(f"history_{name}") for name in ("messages", "bytes", "age"))
-    return {"history": HistoryLimits(*values)}
+    shared = SharedSettings(flags.pop("redis_url") or "", flags.pop("redis_prefix"))
+    max_age = flags.pop("max_age")
+    return {
+        "history": HistoryLimits(*values),
+        "shared": shared,
+        "max_age": math.inf if max_age is None else max_age,
+    }
 
 
 LIMITS = OptionGroup(
@@ -50,6 +59,20 @@ HISTORY = OptionGroup(
         ),
         click.option(
             "--history-age", type=DURATION, default="5m", show_default=True, help="Their age, at most."
+        ),
+        click.option(
+            "--redis-url",
+            metavar="URL",
+            help="A history in Redis that all processes share, such as redis://127.0.0.1:6379/0; they "
+            "consume one --channel together then.",
+        ),
+        click.option(
+            "--redis-prefix", default=SharedSettings().prefix, show_default=True, help="Of its keys."
+        ),
+        click.option(
+            "--max-age",
+            type=DURATION,
+            help="Do not show messages that were published longer ago, such as a channel's backlog.",
         ),
     ),
     _take_history,

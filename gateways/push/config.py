@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import secrets
@@ -17,6 +18,7 @@ from gateways.push.limits import Limits
 from gateways.push.policy import Policy
 from gateways.push.push_stream.settings import PushStreamSettings
 from gateways.push.routing import Route
+from gateways.push.shared.settings import SHARED_CHANNEL, SharedSettings
 from nsqgw.errors import ConfigError
 from nsqgw.lookup.client import lookup_address
 from nsqgw.protocol.names import EPHEMERAL_SUFFIX, check_channel, check_topic
@@ -51,6 +53,8 @@ class PushConfig:
     publish_topics     where browsers may publish; of the topics
     presence_topics    whose browsers may know of each other; of the topics
     push_stream        whether and where the URLs of nginx-push-stream-module are served
+    shared             a history in Redis for all processes, which consume one channel together
+    max_age            seconds; messages published earlier are not shown, such as the backlog of a channel
     security           who may come: tokens, signatures, proxies, limits by address, TLS
     window             messages are gathered for so many seconds into one write a browser; at most MAX_WINDOW
     """
@@ -76,6 +80,8 @@ class PushConfig:
     publish_topics: tuple[str, ...] = ()
     presence_topics: tuple[str, ...] = ()
     push_stream: PushStreamSettings = field(default_factory=PushStreamSettings)
+    shared: SharedSettings = field(default_factory=SharedSettings)
+    max_age: float = math.inf
     security: Security = field(default_factory=Security)
 
     def __post_init__(self) -> None:
@@ -103,6 +109,20 @@ class PushConfig:
             check_host_name(name)
         if self.listen:
             parse_address(self.listen)
+        self._check_shared()
+
+    def consumed_channel(self) -> str:
+        """The channel of NSQ: the one set, else a shared one, or one of this process alone."""
+        return self.channel or (SHARED_CHANNEL if self.shared.url else process_channel())
+
+    def _check_shared(self) -> None:
+        if self.shared.url and self.channel is not None and self.channel.endswith(EPHEMERAL_SUFFIX):
+            raise ConfigError(
+                f"channel {self.channel!r} is ephemeral, and a shared history loses what it loses: "
+                f"use a durable one, such as {SHARED_CHANNEL!r}"
+            )
+        if self.shared.url and not math.isinf(self.max_age):
+            raise ConfigError("max_age is for processes without a shared history: leave one of them out")
 
     def feeding(self, topic: str) -> tuple[object, ...]:
         """What the feed of `topic` depends on: another value needs another feed."""
@@ -114,6 +134,7 @@ class PushConfig:
             self.channel,
             self.max_in_flight,
             self.window,
+            self.max_age,
             policy.rate,
         )
 
@@ -122,6 +143,7 @@ class PushConfig:
         lookupds = tuple(str(lookup_address(address)) for address in self.lookupd_http_addresses)
         policies = {topic: str(policy) for topic, policy in self.policies.items()}
         shown = {"policies": policies, "lookupd_http_addresses": lookupds, "access": self.access.shown()}
+        shown["shared"] = {**asdict(self.shared), "url": self.shared.shown_url}
         shown["security"] = self.security.shown()
         return {**asdict(self), **shown}
 

@@ -9,6 +9,7 @@ SECTIONS      each a dataclass that PushConfig has under the same name
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from gateways.push.limits import Limits
 from gateways.push.policy import parse_policy
 from gateways.push.push_stream.settings import PushStreamSettings
 from gateways.push.settings import ListenSettings, ServiceSettings, SourceSettings, TopicSettings
+from gateways.push.shared.settings import SharedSettings
 from gateways.service.config_file import Tables, load
 from gateways.service.problems import Problem
 from nsqgw.errors import ConfigError
@@ -31,6 +33,7 @@ SECTIONS: dict[str, type[Any]] = {
     "limits": Limits,
     "channels": ChannelLimits,
     "history": HistoryLimits,
+    "shared": SharedSettings,
     "security": Security,
     "push_stream": PushStreamSettings,
 }
@@ -78,6 +81,7 @@ def _read(tables: Tables, given: Mapping[str, Any]) -> PushProgram | None:
             channel=nsq.channel,
             max_in_flight=nsq.max_in_flight,
             window=nsq.window,
+            max_age=math.inf if nsq.max_age is None else nsq.max_age,
             connect_timeout=service.connect_timeout,
             drain_timeout=service.drain_timeout,
             routes=tuple(route for topic in topics for route in topic.channel_routes()),

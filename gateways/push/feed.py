@@ -1,7 +1,8 @@
-"""One topic on its way from NSQ to the hub.
+"""One topic on its way from NSQ to an outlet: the hub, or the shared history.
 
-A message is finished when every subscriber has written or queued it, never when browsers have it: a slow
-browser costs NSQ nothing. What nsqd delivers again is known by its key, and finished only. Whatever has
+A message is finished when the outlet has taken it: when every subscriber has written or queued it, never
+when browsers have it, so that a slow browser costs NSQ nothing; or when it is in the shared history. What
+the outlet does not take goes back to nsqd, which gets time by backoff. Whatever has
 arrived meanwhile, or in a window of some milliseconds, leaves as one burst a channel, so the busier the
 gateway, the fewer writes a message. Of a sampled topic only the newest message of each interval and channel
 goes on.
@@ -13,10 +14,13 @@ import asyncio
 import contextlib
 import logging
 import math
+import time
+from collections.abc import Mapping, Sequence
 
-from gateways.push.entry import Entry, Seen
+from gateways.push.entry import Entry
 from gateways.push.hub import Hub
-from nsqgw import Consumer
+from gateways.push.outlet import NotTaken, Outlet
+from nsqgw import Batch, Consumer
 from nsqgw.deadline import within
 
 logger = logging.getLogger(__name__)
@@ -26,17 +30,29 @@ BURST_BYTES = 262_144
 
 
 class Feed:
-    """Gives what `consumer` brings to the subscribers of its topic, gathered for `window` seconds.
+    """Gives what `consumer` brings to `outlet`, by channel, gathered for `window` seconds.
 
-    With a finite `rate`, they get so many messages a second at most.
+    With a finite `rate`, so many messages a second at most go on, in each channel. Messages that were
+    published more than `max_age` seconds ago are finished, counted, and reported to `hub` as lost.
     """
 
-    def __init__(self, consumer: Consumer, hub: Hub, window: float = 0.0, rate: float = math.inf) -> None:
+    def __init__(
+        self,
+        consumer: Consumer,
+        hub: Hub,
+        outlet: Outlet,
+        *,
+        window: float = 0.0,
+        rate: float = math.inf,
+        max_age: float = math.inf,
+    ) -> None:
         self.consumer = consumer
         self._hub = hub
+        self._outlet = outlet
         self._window = window
         self._rate = rate
-        self._seen = Seen()
+        self._max_age = max_age
+        self._refused = False
         self._newest: dict[str, Entry] = {}
         """Of a sampled topic, by channel."""
         self._pump: asyncio.Task[None] | None = None
@@ -84,14 +100,9 @@ class Feed:
             max_messages=BURST_MESSAGES, max_bytes=BURST_BYTES, max_wait=self._window
         )
         async for burst in bursts:
-            entries = [Entry(message.body, message.timestamp, message.id) for message in burst]
-            news = [entry for entry in entries if self._seen.is_new(entry.key)]
-            for channel, own in self._hub.routing.channels_of(self.consumer.topic, news).items():
-                if math.isinf(self._rate):
-                    await self._fan_out(channel, own)
-                else:
-                    self._newest[channel] = own[-1]
-            if not burst.finish():
+            if not await self._pass_on(burst):
+                burst.requeue()
+            elif not burst.finish():
                 logger.info(
                     "topic %s: a lost connection's messages come again, and are known then",
                     self.consumer.topic,
@@ -102,9 +113,38 @@ class Feed:
             with contextlib.suppress(asyncio.TimeoutError):
                 await within(1 / self._rate, ended.wait())
             newest, self._newest = self._newest, {}
-            for channel, entry in newest.items():
-                await self._fan_out(channel, [entry])
+            if not await self._put({channel: [entry] for channel, entry in newest.items()}):
+                self._newest = newest | self._newest
 
-    async def _fan_out(self, channel: str, entries: list[Entry]) -> None:
-        for _ in self._hub.fan_out(channel, entries):
-            await asyncio.sleep(0)
+    async def _pass_on(self, burst: Batch) -> bool:
+        """Whether the messages may be finished."""
+        topic = self.consumer.topic
+        entries = self._young([Entry(message.body, message.timestamp, message.id) for message in burst])
+        routed = self._hub.routing.channels_of(topic, self._outlet.unknown(topic, entries))
+        if math.isinf(self._rate):
+            return await self._put(routed)
+        self._newest.update((channel, own[-1]) for channel, own in routed.items())
+        return True
+
+    def _young(self, entries: list[Entry]) -> list[Entry]:
+        if math.isinf(self._max_age):
+            return entries
+        oldest = time.time_ns() - int(self._max_age * 1e9)
+        young = [entry for entry in entries if entry.timestamp >= oldest]
+        if len(young) < len(entries):
+            self._hub.expired[self.consumer.topic] += len(entries) - len(young)
+            self._hub.tear(self.consumer.topic)
+        return young
+
+    async def _put(self, routed: Mapping[str, Sequence[Entry]]) -> bool:
+        try:
+            await self._outlet.put(routed)
+        except NotTaken as error:
+            if not self._refused:
+                logger.warning("topic %s: messages go back to nsqd: %s", self.consumer.topic, error)
+            self._refused = True
+            return False
+        if self._refused:
+            logger.info("topic %s: messages are taken again", self.consumer.topic)
+            self._refused = False
+        return True

@@ -17,11 +17,13 @@ Encoding = Callable[["Frame"], bytes]
 class Frame:
     """One message on its way to browsers: an entry of a channel, and its place in the channel's history."""
 
-    __slots__ = ("_encoded", "body", "channel", "entry", "epoch", "offset")
+    __slots__ = ("_encoded", "arrived", "body", "channel", "entry", "epoch", "offset")
 
     def __init__(self, entry: Entry, channel: str = "", epoch: str = "", offset: int = 0) -> None:
         self.entry = entry
         self.body = entry.body
+        self.arrived = entry.timestamp
+        """When this process got it, in nanoseconds by the wall clock, and not before it was published."""
         self.channel = channel
         self.epoch = epoch
         self.offset = offset

@@ -10,19 +10,22 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from gateways.push.access.assembly import Assembly
-from gateways.push.config import PushConfig, process_channel
+from gateways.push.config import PushConfig
 from gateways.push.context import Context
 from gateways.push.continuity import Continuity
 from gateways.push.feed import Feed
 from gateways.push.front import Front
 from gateways.push.http import Response
 from gateways.push.hub import Hub
+from gateways.push.outlet import HubOutlet, Outlet
 from gateways.push.presence import Presence
 from gateways.push.push_stream.routes import PushStreamRoutes
 from gateways.push.revocation import disconnect
 from gateways.push.routes import Routes, client_module, static_pages
 from gateways.push.routing import Routing
 from gateways.push.session import Session
+from gateways.push.shared.follower import Follower
+from gateways.push.shared.store import Store
 from gateways.push.statistics import Statistics, joined, statistics
 from gateways.reach import Reach
 from nsqgw import Consumer, Producer
@@ -59,7 +62,7 @@ class PushGateway:
         self._config = config
         self._load = load
         self.reloads = {"done": 0, "failed": 0}
-        self._channel = config.channel or process_channel()
+        self._channel = config.consumed_channel()
         self._hosts, self._origins = _guards(config)
         self._pages = {**static_pages("gateways.push"), **client_module(), **(pages or {})}
         self._reach = Reach(config.nsqd_tcp_addresses, config.lookupd_http_addresses)
@@ -70,6 +73,8 @@ class PushGateway:
         self._front: Front | None = None
         self._context: Context | None = None
         self._producer: Producer | None = None
+        self._follower: Follower | None = None
+        self._outlet: Outlet | None = None
         self._stopping = False
 
     async def start(self) -> None:
@@ -93,6 +98,7 @@ class PushGateway:
         )
         self._front = Front(self._context, self._routes, self._assembly.tls)
         await self._assembly.start(self._context.errands)
+        self._outlet = await self._new_outlet(hub)
         await self._front.start(self._config.listen, shared=self._config.share_port)
         for topic in hub.topics:
             await self._start_feed(topic)
@@ -115,6 +121,8 @@ class PushGateway:
         try:
             await asyncio.gather(*(self._stop_feed(feed) for feed in self._feeds.values()))
         finally:
+            if self._follower is not None:
+                await self._follower.stop()
             if self._front is not None:
                 await self._front.close(ends - clock())
             self._assembly.close()
@@ -195,6 +203,8 @@ class PushGateway:
 
     def ready(self) -> str | None:
         """None while every topic has a connection to nsqd."""
+        if self._follower is not None and not self._follower.connected:
+            return f"the shared history in {self._config.shared.shown_url} is not reached"
         lost = [feed.consumer for feed in self._feeds.values() if not feed.connections]
         if not lost:
             return None
@@ -291,10 +301,22 @@ class PushGateway:
         assert self._context is not None, "not started"
         hub, rate = self._context.hub, self._context.policy_of(topic).rate
         consumer = self._consumer(topic, partial(hub.tear, topic))
-        feed = Feed(consumer, hub, self._config.window, rate)
+        assert self._outlet is not None, "not started"
+        window, max_age = self._config.window, self._config.max_age
+        feed = Feed(consumer, hub, self._outlet, window=window, rate=rate, max_age=max_age)
         self._feeds[topic] = feed
         await feed.start()
         self._feeds_changed.set()
+
+    async def _new_outlet(self, hub: Hub) -> Outlet:
+        """Where feeds give their messages; with a shared history, this process follows it from here on."""
+        config = self._config
+        if not config.shared.url:
+            return HubOutlet(hub)
+        store = Store(config.shared, config.history, config.channels.max_channels)
+        self._follower = Follower(store, hub)
+        await self._follower.start(config.connect_timeout)
+        return store
 
     async def _renew_producer(self) -> None:
         """There is one while browsers may publish anywhere."""
@@ -329,7 +351,8 @@ class PushGateway:
 
         def note(fact: Fact) -> None:
             self._reach.note(fact)
-            continuity.note(fact)
+            if self._follower is None:  # others consume the same channel: a new connection is no gap
+                continuity.note(fact)
 
         return Consumer(
             topic,

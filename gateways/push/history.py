@@ -1,9 +1,9 @@
 """The last messages of a channel, for browsers that come back: bounded in number, bytes and age.
 
 Whoever shows a position of this numbering gets exactly what followed, or is told that something between is
-gone. One of another process is found again by the message's timestamp: browsers are given everything from a
-little before it, for messages do not come in the same order everywhere, and drop by key what they have.
-Pure: the clock is passed in, in seconds; timestamps are nsqd's, in nanoseconds.
+gone. For one of another process, browsers are given everything that came here after that message was
+published, and a little before, for messages do not come in the same order everywhere; what they have had they
+drop by key. Pure: the clock is passed in, in seconds; timestamps are nsqd's, in nanoseconds.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from gateways.push.entry import Entry, timestamp_of
+from gateways.push.entry import Entry
 from gateways.push.frame import Frame
 from gateways.push.position import OLDEST, Position, parse_position, time_key
 from gateways.service.values import Bytes, Seconds
@@ -87,9 +87,9 @@ class History:
         self._bytes = 0
         self._lost_until = lost_until
         self._began = began
-        # of what is no longer kept: the key of the newest, and the timestamp of the newest beside it
-        self._newest_gone = ""
-        self._gone_before = -math.inf
+        # of what is no longer kept: the key of the last, when it arrived, and the ones before it
+        self._last_gone = ""
+        self._last_gone_at = self._gone_before_at = -math.inf
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -106,13 +106,13 @@ class History:
     @property
     def gone(self) -> tuple[int, int]:
         """The number and the timestamp until which messages are lost, or not kept any more."""
-        newest = timestamp_of(self._newest_gone) if self._newest_gone else 0
-        return self._lost_until, max(newest, self._began)
+        at = self._began if math.isinf(self._last_gone_at) else max(self._began, int(self._last_gone_at))
+        return self._lost_until, at
 
     @property
     def position(self) -> str:
         """After the newest message."""
-        newest = self._kept[-1][1].key if self._kept else self._newest_gone
+        newest = self._kept[-1][1].key if self._kept else self._last_gone
         key = max(newest, time_key(self._began))
         return str(Position(self._numbering.epoch, self._numbering.last, key))
 
@@ -133,10 +133,18 @@ class History:
         ):
             self._let_go(self._kept.popleft()[1])
 
-    def tear(self, timestamp: int) -> None:
-        """Messages were lost before they came here: until now, which is `timestamp` by the wall clock."""
-        self._lost_until = self._numbering.skip()
-        self._began = timestamp
+    def tear(self, offset: int, timestamp: int) -> None:
+        """Messages were lost before they came here: up to number `offset`, until `timestamp`."""
+        self._lost_until = max(self._lost_until, offset)
+        self._began = max(self._began, timestamp)
+
+    def begin(self, offset: int) -> None:
+        """Under a new epoch: there is nothing of it before number `offset`."""
+        self._lost_until = offset
+
+    def keys(self) -> frozenset[str]:
+        """Of the messages kept."""
+        return frozenset(frame.key for _, frame in self._kept)
 
     def since(self, text: str, now: float) -> Replay:
         """Everything after the position `text`; after one that is forged a gap, then all that is kept."""
@@ -146,7 +154,7 @@ class History:
         position = parse_position(text)
         if position is None:
             return self._replay(self._latest(len(self._kept)), None, gap=True)
-        if position.epoch == self._numbering.epoch and position.offset <= self._numbering.last:
+        if position.epoch == self._numbering.epoch:
             frames, gap = self._after(position.offset), position.offset < self._lost_until
         else:
             frames, gap = self._around(position), not self._reaches(position)
@@ -156,10 +164,8 @@ class History:
         self._bytes -= len(frame.body)
         if frame.epoch == self._numbering.epoch:
             self._lost_until = max(self._lost_until, frame.offset)
-        older, newer = sorted((self._newest_gone, frame.key))
-        self._newest_gone = newer
-        if older:
-            self._gone_before = max(self._gone_before, timestamp_of(older))
+        self._gone_before_at = max(self._gone_before_at, self._last_gone_at)
+        self._last_gone, self._last_gone_at = frame.key, frame.arrived
 
     def _after(self, offset: int) -> tuple[Frame, ...]:
         """What has a higher number in this epoch."""
@@ -171,10 +177,13 @@ class History:
         return self._latest(count)
 
     def _around(self, position: Position) -> tuple[Frame, ...]:
-        """What came with or after the first message that is not surely older than `position`."""
+        """What came with or after the first message that did not surely come before `position`.
+
+        By when they came, not when they were published: nsqd may deliver one long after that.
+        """
         bound = position.timestamp - self._overlap
         for index, (_, frame) in enumerate(self._kept):
-            if frame.entry.timestamp >= bound:
+            if frame.arrived >= bound:
                 later = self._latest(len(self._kept) - index)
                 return tuple(frame for frame in later if frame.key != position.key)
         return ()
@@ -182,10 +191,9 @@ class History:
     def _reaches(self, position: Position) -> bool:
         """Whether nothing that may have come after `position` elsewhere is lost here."""
         bound = position.timestamp - self._overlap
-        if bound < self._began or bound <= self._gone_before:
+        if bound < self._began or bound <= self._gone_before_at:
             return False
-        newest_gone = self._newest_gone
-        return newest_gone in ("", position.key) or timestamp_of(newest_gone) < bound
+        return self._last_gone == position.key or self._last_gone_at < bound
 
     def _latest(self, count: int) -> tuple[Frame, ...]:
         return tuple(frame for _, frame in islice(self._kept, len(self._kept) - count, None))

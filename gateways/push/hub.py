@@ -67,6 +67,8 @@ class Hub:
         """Messages handed to subscribers, by topic: one message to ten browsers counts ten."""
         self.crowded_out = Counter(dict.fromkeys(self.routing.topics, 0))
         """Messages of channels for which there was no room, by topic."""
+        self.expired = Counter(dict.fromkeys(self.routing.topics, 0))
+        """Messages that were too old to be shown, by topic."""
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -208,7 +210,9 @@ class Hub:
     def deliver(self, channel: str, frames: Sequence[Frame]) -> Iterator[None]:
         """The same with frames that are numbered."""
         found = self._channels.get(channel) or self._new_for(frames)
-        now = self._clock()
+        now, wall = self._clock(), self._wall()
+        for frame in frames:
+            frame.arrived = max(frame.entry.timestamp, wall)
         found.used_at = now
         found.history.append(frames, now)
         groups = [group for audience in self._following(found) for group in audience.groups()]
@@ -221,15 +225,51 @@ class Hub:
 
     def tear(self, topic: str) -> None:
         """Messages of `topic` may have been lost before they came here: who follows its channels is told."""
-        now = self._wall()
         if not self.routing.is_fixed(topic):
-            self._forget(self.numbering.skip(), now)
-        for channel in tuple(self._channels.values()):
-            if self.routing.feeds(topic, channel.name):
-                channel.history.tear(now)
-                for audience in self._following(channel):
-                    for subscriber in audience:
-                        subscriber.miss(channel.name)
+            self._forget(self.numbering.last + 1, self._wall())
+        torn = [channel for channel in self._channels.values() if self.routing.feeds(topic, channel.name)]
+        self._tear(torn, self.numbering.skip())
+
+    def tear_all(self) -> None:
+        """The same for all channels, those that are not known included."""
+        self._forget(self.numbering.last, self._wall())
+        self._tear(list(self._channels.values()), self.numbering.last)
+
+    def tear_channel(self, name: str) -> None:
+        """The same for one."""
+        self._tear([self._channels[name]] if name in self._channels else [], self.numbering.last)
+
+    def begin(self, epoch: str, last: int, lost_until: int) -> None:
+        """Go on under another numbering, of which nothing is known until number `lost_until`."""
+        self.numbering.epoch, self.numbering.last, self._forgotten = epoch, last, lost_until
+        for channel in self._channels.values():
+            channel.history.begin(lost_until)
+
+    def keys(self, name: str) -> frozenset[str]:
+        """Of the messages kept of a channel."""
+        return self._channels[name].history.keys() if name in self._channels else frozenset()
+
+    @property
+    def is_followed(self) -> bool:
+        """Whether anybody follows anything."""
+        return bool(self._patterns) or any(len(channel.audience) for channel in self._channels.values())
+
+    def restore(self, name: str, frames: Sequence[Frame], lost_until: int) -> None:
+        """Keep what was fanned out elsewhere, before this process came, of one channel."""
+        channel = self._channels.get(name) or self._new(name)
+        channel.history.begin(lost_until)
+        channel.history.append(frames, self._clock())
+
+    def _tear(self, channels: Sequence[Channel], offset: int) -> None:
+        now = self._wall()
+        for channel in channels:
+            channel.history.tear(offset, now)
+            for subscriber in channel.audience:
+                subscriber.miss(channel.name)
+        for prefix, audience in tuple(self._patterns.items()):
+            if any(channel.name.startswith(prefix) for channel in channels) or not channels:
+                for subscriber in audience:
+                    subscriber.miss(prefix + PATTERN_END)
 
     def sweep(self) -> None:
         """Look at some channels: let go messages that are too old, and channels nobody needs."""

@@ -31,6 +31,12 @@ class SourceSettings(NsqSettings):
         default=0.0, ge=0, le=MAX_WINDOW, description="messages gathered for so long into one write a browser"
     )
 
+    max_age: Seconds | None = Field(
+        default=None,
+        gt=0,
+        description="messages published longer ago are not shown, such as the backlog of a channel",
+    )
+
     @field_validator("channel")
     @classmethod
     def _check_channel(cls, value: str | None) -> str | None:

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from gateways.push.channel import ChannelLimits
 from gateways.push.access.tls import ServerTls
+from gateways.push.channel import ChannelLimits
 from gateways.push.context import Context
 from gateways.push.front import Front
 from gateways.push.http import Response

@@ -11,6 +11,7 @@ from typing import Any
 from gateways.push.feed import Feed
 from gateways.push.frame import Burst
 from gateways.push.hub import Hub
+from gateways.push.outlet import HubOutlet
 from gateways.push.routing import Route, Routing
 from gateways.push.wire import websocket_message
 from harness.polling import eventually_async
@@ -73,7 +74,7 @@ class Taker:
 async def started(routes: tuple[Route, ...] = (), **settings: float) -> tuple[Feed, Consumer, Taker]:
     hub, consumer, taker = Hub(Routing(["t"], routes)), Consumer(), Taker()
     hub.subscribe_pattern("t*", taker, {})
-    feed = Feed(consumer, hub, **settings)  # type: ignore[arg-type]
+    feed = Feed(consumer, hub, HubOutlet(hub), **settings)  # type: ignore[arg-type]
     await feed.start()
     return feed, consumer, taker
 

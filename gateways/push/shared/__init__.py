@@ -1,0 +1,1 @@
+"""One history for all gateway processes, in Redis."""
