@@ -124,6 +124,7 @@ def _by_flags(flags: dict[str, Any]) -> PushProgram:
             settings |= group.take(flags)
         config = PushConfig(**settings)
         PushGateway(config)  # what it refuses is wrong use
+        settled = ServiceSettings.model_validate({**service, "allow_hosts": config.allow_hosts})
+        return PushProgram(config, settled)
     except ConfigError as error:
         raise click.UsageError(str(error)) from None
-    return PushProgram(config, ServiceSettings.model_validate({**service, "allow_hosts": config.allow_hosts}))

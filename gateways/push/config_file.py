@@ -49,6 +49,14 @@ class PushProgram:
     config: PushConfig
     service: ServiceSettings = field(default_factory=ServiceSettings)
 
+    def __post_init__(self) -> None:
+        config = self.config
+        if self.service.processes != 1 and config.channel is not None and not config.shared.url:
+            raise ConfigError(
+                f"{self.service.processes or 'several'} processes on channel {config.channel!r} would get a part "
+                "of the messages each: leave the channel out, or set a shared history (--redis-url)"
+            )
+
 
 def load_program(
     path: Path, service: Mapping[str, Any] | None = None, environ: Mapping[str, str] = os.environ
@@ -90,10 +98,11 @@ def _read(tables: Tables, given: Mapping[str, Any]) -> PushProgram | None:
             presence_topics=tuple(topic.name for topic in topics if topic.presence),
             **sections,
         )
+        program = PushProgram(config, service)
     except ConfigError as error:
         tables.problems.append(Problem((), str(error)))
         return None
-    return PushProgram(config, service)
+    return program
 
 
 def _topics(tables: Tables) -> list[TopicSettings]:
