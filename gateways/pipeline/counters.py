@@ -68,6 +68,7 @@ class SinkCounters:
     latency                   seconds from when nsqd took a message to the sink's word that it has it
     failed                    events that a try did not bring to the sink, by their fate
     retry_after               seconds that the sink asked to be left alone
+    duplicates                confirmed events that the sink had already, and kept once
     maybe_duplicates          events that were sent in tries without an answer, and are tried again
     dropped                   events that a best-effort sink did not get, by one of DROP_REASONS
     """
@@ -82,6 +83,7 @@ class SinkCounters:
     latency: Histogram = field(default_factory=lambda: Histogram(LATENCY_SECONDS))
     failed: Counter[str] = field(default_factory=Counter)
     retry_after: float = 0.0
+    duplicates: int = 0
     maybe_duplicates: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
 
@@ -95,5 +97,6 @@ class SinkCounters:
         fates = outcome.per_event or [outcome.fate] * events
         for fate in {*fates} - {Fate.CONFIRMED}:
             self.failed[fate.value] += fates.count(fate)
+        self.duplicates += outcome.duplicates
         if outcome.unsure:
             self.maybe_duplicates += fates.count(Fate.RETRY)

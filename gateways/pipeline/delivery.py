@@ -378,5 +378,5 @@ def _consistent(outcome: Outcome, events: int) -> Outcome:
         return Outcome(Fate.RETRY, f"answered for {len(fates)} of {events} events")
     if events == 1:
         reason = (outcome.reasons or {}).get(0, outcome.reason)
-        return Outcome(fates[0], reason, outcome.retry_after, unsure=outcome.unsure)
+        return replace(outcome, fate=fates[0], reason=reason, per_event=None, reasons=None)
     return outcome

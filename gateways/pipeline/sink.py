@@ -46,6 +46,7 @@ class Outcome:
     per_event    the fate of each event, in the order of the batch, when the far side says it
     reasons      why single events were refused, by their index in the batch; the others have `reason`
     unsure       what is to be tried again was sent, and nobody knows whether it was taken
+    duplicates   so many of the confirmed ones were there already
     """
 
     fate: Fate
@@ -54,6 +55,7 @@ class Outcome:
     per_event: Sequence[Fate] | None = None
     reasons: Mapping[int, str] | None = None
     unsure: bool = False
+    duplicates: int = 0
 
 
 CONFIRMED = Outcome(Fate.CONFIRMED)

@@ -46,6 +46,11 @@ _BY_SINK: tuple[tuple[str, str, Callable[[SinkCounters], float]], ...] = (
         lambda counters: counters.retry_after,
     ),
     (
+        "duplicates",
+        "Events that the sink had already and kept once, as far as it says so.",
+        lambda counters: counters.duplicates,
+    ),
+    (
         "maybe_duplicates",
         "Events sent again after a try without an answer: the sink may have them twice.",
         lambda counters: counters.maybe_duplicates,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal
 from urllib.parse import urlencode
 
@@ -92,6 +93,7 @@ class ElasticsearchSink(HttpSinkBase):
     def __init__(self, settings: ElasticsearchSettings, concurrency: int) -> None:
         super().__init__(settings, concurrency)
         self._settings = settings
+        self._has_keys = settings.id == "key"
         self._index = Template(settings.index, escape=in_index)
         self._routing = Template(settings.routing) if settings.routing else None
         self.max_events = settings.max_events
@@ -133,13 +135,14 @@ class ElasticsearchSink(HttpSinkBase):
         items = found.get("items")
         if not isinstance(items, list) or len(items) != len(batch):
             return Outcome(Fate.RETRY, f"{answer.summary} that does not answer for each of the events")
-        return outcome_of(len(batch), self._failures(items))
+        outcome = outcome_of(len(batch), self._failures(items))
+        there = sum(_result_of(item).get("status") == _ALREADY_THERE for item in items)
+        return replace(outcome, duplicates=there) if there and self._has_keys else outcome
 
     def _failures(self, items: Sequence[Any]) -> dict[int, Failure]:
         failures: dict[int, Failure] = {}
         for index, item in enumerate(items):
-            result = next(iter(item.values()), None) if isinstance(item, dict) else None
-            fate, reason = self._fate_of(result if isinstance(result, dict) else {})
+            fate, reason = self._fate_of(_result_of(item))
             if fate is not Fate.CONFIRMED:
                 failures[index] = fate, reason
         return failures
@@ -152,7 +155,7 @@ class ElasticsearchSink(HttpSinkBase):
             return Fate.RETRY, "an item without a status"
         code = kind[:100] if isinstance(kind, str) else ""
         reason = refusal(f"item status {status} {code}".rstrip(), status=status, code=code)
-        if 200 <= status < 300 or (status == _ALREADY_THERE and self._settings.id == "key"):
+        if 200 <= status < 300 or (status == _ALREADY_THERE and self._has_keys):
             return Fate.CONFIRMED, ""
         if status in RETRY_STATUS or status >= 500 or status == _ALREADY_THERE:
             return Fate.RETRY, reason
@@ -160,3 +163,9 @@ class ElasticsearchSink(HttpSinkBase):
 
     def _index_of(self, message: Message) -> str:
         return rendered_or(self._index, message, self._settings.fallback_index)
+
+
+def _result_of(item: Any) -> dict[str, Any]:
+    """What stands under the name of the action."""
+    result = next(iter(item.values()), None) if isinstance(item, dict) else None
+    return result if isinstance(result, dict) else {}

@@ -11,6 +11,7 @@ import orjson
 
 from gateways.ship.sinks.documents import body_fields, body_text
 from gateways.ship.sinks.ndjson import ndjson_line
+from nsqgw.message import Message
 
 Framing = Literal["ndjson", "json_array", "lines", "length_prefixed", "msgpack_array", "template", "one"]
 Element = Literal["json", "object", "body"]
@@ -31,6 +32,19 @@ Encode = Callable[[bytes], bytes]
 def encoder(framing: Framing, element: Element) -> Encode:
     """What stands for a body; `element` is for the framing `template`."""
     return _ELEMENTS[element] if framing == "template" else _ENCODERS[framing]
+
+
+def enveloped(message: Message) -> bytes:
+    """A message with what NSQ knows of it: its body as JSON where it is some, else as text."""
+    return orjson.dumps(
+        {
+            "topic": message.topic,
+            "id": message.id.decode("ascii", "backslashreplace"),
+            "timestamp": message.timestamp,
+            "attempts": message.attempts,
+            "body": orjson.Fragment(_json_value(message.body)),
+        }
+    )
 
 
 def joined(framing: Framing, events: Sequence[bytes]) -> bytes:

@@ -18,7 +18,7 @@ from gateways.pipeline.refusal import refusal
 from gateways.pipeline.sink import Fate, Outcome
 from gateways.service.values import Bytes
 from gateways.ship.fields import FieldPath
-from gateways.ship.sinks.framings import CONTENT_TYPES, Element, Framing, encoder, joined
+from gateways.ship.sinks.framings import CONTENT_TYPES, Element, Framing, encoder, enveloped, joined
 from gateways.ship.sinks.http_answers import Answer
 from gateways.ship.sinks.http_base import HttpRequest, HttpSinkBase
 from gateways.ship.sinks.http_settings import HttpSinkSettings
@@ -60,6 +60,9 @@ class HttpSettings(HttpSinkSettings):
     )
     message_headers: bool = Field(
         default=False, description="with framing one: X-NSQ-Topic, -Id, -Attempts and -Timestamp"
+    )
+    envelope: bool = Field(
+        default=False, description="each event is an object with topic, id, timestamp (ns), attempts and body"
     )
     ok_field: str = Field(
         default="", description="field of a JSON answer that must have the value of ok_value"
@@ -116,6 +119,7 @@ class HttpSink(HttpSinkBase):
         if settings.framing == "template":
             self.event_overhead = len(self._around[1])
         self.has_places = not self._path.is_constant
+        self._is_plain = not (self.has_places or settings.envelope)
         self.one_by_one = settings.framing == "one" or settings.method == "GET"
         self.max_events = settings.max_events
         self.max_bytes = settings.max_bytes
@@ -123,7 +127,9 @@ class HttpSink(HttpSinkBase):
 
     def encode(self, message: Message) -> bytes:
         """As the framing has it; wherever that is right, the body itself."""
-        event = self._encode_body(message.body)
+        if self._is_plain:
+            return self._encode_body(message.body)
+        event = self._encode_body(enveloped(message) if self._settings.envelope else message.body)
         if not self.has_places:
             return event
         return addressed(event, rendered_or(self._path, message, self._settings.fallback_path))

@@ -26,3 +26,16 @@ async def test_events_that_may_be_there_twice_are_counted(step: Step, count: int
     await asyncio.wait_for(delivery.wait_empty(), 10)
     assert delivery.counters.maybe_duplicates == count
     await delivery.close()
+
+
+async def test_events_that_the_sink_had_already_are_counted() -> None:
+    there = [
+        Outcome(Fate.CONFIRMED, duplicates=2),
+        Outcome(Fate.CONFIRMED, per_event=[Fate.CONFIRMED], duplicates=1),
+    ]
+    delivery = WatchedDelivery(ScriptedSink(*there), RetryPolicy(), DeliveryLimits(1, 1))
+    delivery.submit(make_batch([b"a", b"b"], born=asyncio.get_running_loop().time()))
+    delivery.submit(make_batch([b"c"], born=asyncio.get_running_loop().time()))
+    await asyncio.wait_for(delivery.wait_empty(), 10)
+    assert (delivery.counters.duplicates, delivery.counters.events_sent) == (3, 3)
+    await delivery.close()

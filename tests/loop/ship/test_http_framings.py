@@ -68,6 +68,15 @@ async def test_a_body_by_a_template(service: LogService) -> None:
     assert request.headers["Content-Type"] == "application/json"
 
 
+async def test_envelopes_say_what_nsq_knows(service: LogService) -> None:
+    assert await sent(service, [b'{"a":\n1}', b"\xff"], envelope=True, path="/{topic}") is CONFIRMED
+    first, second = map(json.loads, service.requests[0].body.splitlines())
+    known = {"topic": "events", "attempts": 1}
+    assert first == {**known, "id": "0000000000000000", "timestamp": NOON, "body": {"a": 1}}
+    assert second["body"] == '{"body_base64":"/w=="}'
+    assert service.requests[0].path == "/in/events"
+
+
 async def test_a_result_for_each_event(service: LogService) -> None:
     results = [{"status": 201}, {"status": 400}, {"status": 429}, {"status": "ok"}, {"status": "bad"}]
     service.script = [Reply(200, {"found": {"items": results}})] * 2

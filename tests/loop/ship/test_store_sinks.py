@@ -15,6 +15,7 @@ import redis
 from gateways.pipeline.batch import Batch
 from gateways.pipeline.sink import CONFIRMED, Fate, Sink, SinkUnusable
 from harness import stores
+from harness.kill_targets import KEYED
 from harness.private_server import PostgresqlServer, RedisServer
 from harness.stores import RedisStore, TableStore, batch_for, make_sink
 from nsqgw.errors import NSQError
@@ -36,7 +37,7 @@ async def test_a_server_that_ends_and_comes_back(name: str, opened: Open) -> Non
         assert await _sent_again(sink, batch)
         assert await sink.send(batch) is CONFIRMED
         assert set(store.events) >= {b"before", b"after"}
-        if name in stores.KEYED:
+        if name in KEYED:
             assert len(store.events) == 2
 
 
