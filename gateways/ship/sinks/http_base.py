@@ -89,6 +89,8 @@ class HttpSinkBase(abc.ABC):
     """How much of an answer is kept for `judge`."""
     pages_confirm = False
     """Whether a 2xx counts that comes with a page of HTML."""
+    keeps_refused = True
+    """Whether a connection may be used again after a request was refused."""
     has_places = False
     """Whether events are `Addressed`."""
     one_by_one = False
@@ -123,6 +125,7 @@ class HttpSinkBase(abc.ABC):
             connect_timeout=settings.connect_timeout,
             request_timeout=settings.request_timeout,
             max_idle=self._concurrency * (self.at_once if self.has_places or self.one_by_one else 1),
+            keep_refused=self.keeps_refused,
         )
         urls = list(settings.url)
         if settings.oauth2 is not None:

@@ -30,18 +30,27 @@ _MAX_COUNTED_BYTES = 1 << 40  # what is not kept is read and thrown away, until 
 class HttpClient:
     """Connections to any number of hosts, at most `max_idle` of them kept for each between requests.
 
+    Without `keep_refused` one is used again after a 2xx answer only: for servers that answer a request they
+    refuse before they have read it, and take the rest of it for the next one.
     `connect_timeout` is for TCP and TLS, `request_timeout` for the whole exchange, both in seconds. Raises
     ConfigError for TLS files that cannot be used.
     """
 
     def __init__(
-        self, *, tls: TlsConfig, connect_timeout: float, request_timeout: float, max_idle: int
+        self,
+        *,
+        tls: TlsConfig,
+        connect_timeout: float,
+        request_timeout: float,
+        max_idle: int,
+        keep_refused: bool = True,
     ) -> None:
         self._tls = tls
         self._context: ssl.SSLContext | None = None
         self._connect_timeout = connect_timeout
         self._request_timeout = request_timeout
         self._max_idle = max_idle
+        self._keep_refused = keep_refused
         self._idle: dict[HttpAddress, list[_Connection]] = {}
         self._open: set[_Connection] = set()
 
@@ -108,7 +117,7 @@ class HttpClient:
         reusable = False
         try:
             answer = await connection.exchange(start, {"Host": address.origin, **headers}, body, keep_bytes)
-            reusable = connection.reusable
+            reusable = connection.reusable and (self._keep_refused or answer.status < 300)
             return answer
         finally:
             idle = self._idle.setdefault(address, [])

@@ -7,10 +7,11 @@ one after the other: nothing overtakes a message that is tried again.
 from __future__ import annotations
 
 import logging
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 from zlib import crc32
 
 from pydantic import Field, field_validator, model_validator
@@ -35,6 +36,7 @@ EXPLAIN = "X-Nginx-PushStream-Explain"
 CHANNEL_PLACE = "{channel}"
 
 _CONFIRMING = (200, 201, 202)
+_BACKTRACK = re.compile(r"\.b[0-9]+$")
 _NO_ROOM = "Number of channels"  # how the refusal begins that passes once idle channels are collected
 
 
@@ -119,6 +121,9 @@ class NginxSink(HttpSinkBase):
     kind = "nginx"
     has_places = True
     one_by_one = True
+    keeps_refused = (
+        False  # push-stream refuses without reading the body, which nginx takes for a request then
+    )
     in_order: Literal[True] = True
 
     def __init__(self, settings: NginxSettings) -> None:
@@ -159,8 +164,8 @@ class NginxSink(HttpSinkBase):
     def _fault(self, event: Publication) -> str | None:
         if not event.place:
             return f"no channel: {self._settings.channel} has no value"
-        if self._settings.style == "push-stream" and "%2F" in event.place:
-            return f"channel {event.place}: push-stream would take its slash for several channels"
+        if self._settings.style == "push-stream" and (reason := _not_for_push_stream(event.place)):
+            return f"channel {event.place}: push-stream {reason}"
         for value in (event.event_id, event.event_type):
             if not fits_header(value):
                 return f"{value!r} cannot be an id or type of an event: it has line ends, or a NUL"
@@ -224,6 +229,16 @@ class NginxSink(HttpSinkBase):
         trouble = fault_of(answers[0], self._settings.style, of_statistics=stats_url is not None)
         if trouble is not None:
             raise SinkUnusable(f"{self.describe()}: {trouble}")
+
+
+def _not_for_push_stream(channel: str) -> str | None:
+    """Why the module would refuse the channel, percent-encoded here, or publish to others."""
+    name = unquote(channel)
+    if name == "ALL" or "*" in name:
+        return "takes it for several channels, and refuses it"
+    if "/" in name:
+        return "would take its slash for several channels"
+    return "would take its end for a backtrack" if _BACKTRACK.search(name) else None
 
 
 def _in_header(value: str) -> str:

@@ -164,14 +164,42 @@ async def test_what_the_module_explains_is_about_the_message(
     publisher: PushStreamPublisher, make: Any
 ) -> None:
     sink = await make(channel=Q_CHANNEL)
-    for channel in ("ALL", "a*", "x" * 65):
-        assert (await sink.send(batch_of(sink, numbered(channel, 1)))).fate is Fate.REJECTED
+    outcome = await sink.send(batch_of(sink, numbered("x" * 65, 1)))
+    assert (outcome.fate, outcome.reason) == (
+        Fate.REJECTED,
+        "HTTP 400 Bad Request: Channel id is too large.",
+    )
     publisher.max_channels = 0
     outcome = await sink.send(batch_of(sink, numbered("new", 1)))
     assert (outcome.fate, outcome.reason) == (
         Fate.RETRY,
         "HTTP 403 Forbidden: Number of channels were exceeded.",
     )
+
+
+@pytest.mark.parametrize("channel", ["ALL", "a*", "*", "news/x", "x.b4"])
+async def test_names_that_mean_several_channels_never_leave(
+    publisher: PushStreamPublisher, make: Any, channel: str
+) -> None:
+    sink = await make(channel=Q_CHANNEL)
+    outcome = await sink.send(batch_of(sink, numbered(channel, 1)))
+    assert outcome.fate is Fate.REJECTED
+    assert "push-stream" in outcome.reason
+    assert publisher.requests == []
+
+
+async def test_after_a_refusal_the_connection_is_not_used_again(
+    publisher: PushStreamPublisher, make: Any
+) -> None:
+    """The module refuses before it has read the body, and nginx takes that for the next request."""
+    sink = await make(pool=1)
+    for statuses, connections in (([200, 200], 1), ([403, 200], 2), ([500, 200], 2)):
+        publisher.requests.clear()
+        publisher.script = list(statuses)
+        for _ in statuses:
+            await sink.send(batch_of(sink, b"x"))
+        seen = {request.connection.context.address for request in publisher.requests}  # type: ignore[union-attr]
+        assert len(seen) == connections
 
 
 @pytest.mark.parametrize(
