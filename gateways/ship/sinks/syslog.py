@@ -45,6 +45,7 @@ SEVERITIES = ("emerg", "alert", "crit", "err", "warning", "notice", "info", "deb
 
 _PORT, _TLS_PORT = 514, 6514
 _CHUNK = 65536
+_NO_RESET = (TimeoutError, BlockingIOError, ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLWantReadError)
 _UNFIT = re.compile(r"[^\x21-\x7e]")
 
 
@@ -76,6 +77,9 @@ class SyslogSettings(SinkSettings):
     confirm: Literal["closed", "sent"] = Field(
         default="closed",
         description="closed: when the receiver has read all and closed; sent: when the kernel has it",
+    )
+    linger: Seconds = Field(
+        default=2.0, ge=0, le=30, description="with confirm sent: how long a reset is waited for"
     )
     timeout: Seconds = Field(
         default=10.0, gt=0, le=60, description="to connect, for each write, and for the receiver to close"
@@ -225,10 +229,13 @@ class SyslogSink(ThreadSink):
         Over TLS that is its close_notify: an end of TCP alone is also what a cut connection looks like.
         """
         if self._settings.confirm == "sent":
-            if isinstance(connection, ssl.SSLSocket):
-                connection.settimeout(0)
-                with contextlib.suppress(ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLWantReadError):
+            connection.settimeout(self._settings.linger)
+            with contextlib.suppress(*_NO_RESET):
+                if isinstance(connection, ssl.SSLSocket):
                     connection.unwrap()
+                else:
+                    connection.shutdown(socket.SHUT_WR)
+                    connection.recv(_CHUNK)
             return
         if isinstance(connection, ssl.SSLSocket):
             with contextlib.suppress(ssl.SSLZeroReturnError):

@@ -139,6 +139,23 @@ async def test_what_never_left_is_not_there_twice(opened: Open) -> None:
     assert (outcome.fate, outcome.unsure) == (Fate.RETRY, False)
 
 
+async def test_sent_is_not_enough_when_a_reset_follows(opened: Open) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def receive() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(10)  # the rest is unread, so closing resets
+
+        thread = threading.Thread(target=receive)
+        thread.start()
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        sink = await opened({"type": "syslog", "address": address, "confirm": "sent", "linger": 10})
+        outcome = await sink.send(batch_for(sink, b"body"))
+        await asyncio.to_thread(thread.join)
+    assert (outcome.fate, outcome.unsure) == (Fate.RETRY, True)
+
+
 @pytest.mark.parametrize("tls", [False, True])
 async def test_sent_is_enough_for_receivers_that_never_close(
     tls: bool, certificates: Certificates, opened: Open
@@ -165,6 +182,7 @@ async def test_sent_is_enough_for_receivers_that_never_close(
             "type": "syslog",
             "address": f"127.0.0.1:{server.getsockname()[1]}",
             "confirm": "sent",
+            "linger": 0.1,
         }
         sink = await opened({**config, "tls": {"ca_file": certificates.ca}} if tls else config)
         assert await sink.send(batch_for(sink, b"body")) is CONFIRMED
