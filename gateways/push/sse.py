@@ -14,6 +14,7 @@ import re
 
 from gateways.push.answer import AnswerSession
 from gateways.push.frame import Frame, is_utf8
+from gateways.push.history import Replay
 
 _RETRY_MS = (1000, 3000)
 
@@ -50,6 +51,13 @@ class EventStreamSession(AnswerSession):
 
     def _begin(self) -> bytes:
         return b"retry: %d\n\n" % random.randint(*_RETRY_MS)
+
+    def replay(self, topic: str, replay: Replay) -> None:
+        if not replay.gap:
+            # An id without data is kept and not shown: a browser that is cut off before its first message
+            # comes back with it. Before a gap it would say that the browser was told of that.
+            self._transport.write(b"id: %s\n\n" % replay.start.encode())
+        super().replay(topic, replay)
 
     def _gap(self, topic: str, lost: int | None) -> bytes:
         return f"event: {GAP_EVENT}\ndata: {json.dumps({'lost': lost})}\n\n".encode()

@@ -139,6 +139,9 @@ async def test_server_sent_events(serve, dial) -> None:
     assert head.startswith(b"HTTP/1.1 200 OK\r\n")
     assert b"Content-Type: text/event-stream\r\n" in head
     assert (await peer.read_until(b"\n\n")).startswith(b"retry: ")
+    assert (
+        await peer.read_until(b"\n\n") == b"id: %s\n\n" % served.hub.missed("events", None).position.encode()
+    )
     served.publish(b"one\ntwo", b"\xff")
     one, two = (frame.position.encode() for frame in served.hub.missed("events", OLDEST).frames)
     await peer.read_until(b"id: %s\ndata: one\ndata: two\n\n" % one)

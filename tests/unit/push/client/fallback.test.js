@@ -124,6 +124,21 @@ test("a stream lost before it had a position is told as a gap", async () => {
   assert.deepEqual(seen, [["gap", { channel: "events", lost: null }]]);
 });
 
+test("the id alone at the beginning is where a stream goes on that was lost before its first message", async () => {
+  const { subscription, seen } = await streaming();
+  gateway.streams[0].write("id: here-0-k0\n\n");
+  await quiet();
+  assert.equal(subscription.position, "here-0-k0");
+  gateway.streams[0].end();
+  await quiet();
+  await clock.advance(2);
+  await quiet();
+  assert.equal(gateway.requests.at(-1).search, "?sig=1&since=here-0-k0");
+  gateway.streams[1].write("retry: 1500\n\n");
+  await quiet();
+  assert.deepEqual(seen, []);
+});
+
 test("silence ends a stream", async () => {
   const { client } = await streaming();
   await clock.advance(30);
