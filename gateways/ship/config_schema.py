@@ -20,7 +20,7 @@ _TEXT = {"type": "string", "description": "with ${NAME} or SECRET[NAME.KEY]"}
 
 
 def config_schema() -> dict[str, Any]:
-    """The schema of the whole file."""
+    """The schema of a file; nothing has to be in it, since a configuration may be in several."""
     defs: dict[str, Any] = {}
 
     def of(kind: Any) -> dict[str, Any]:
@@ -46,7 +46,6 @@ def config_schema() -> dict[str, Any]:
         "title": "nsqgw ship",
         "type": "object",
         "properties": {name: _with_texts(each) for name, each in properties.items()},
-        "required": ["nsq", "pipeline", "sink"],
         "additionalProperties": False,
         "$defs": {name: _with_texts(each) for name, each in defs.items()},
     }
@@ -82,6 +81,8 @@ def _with_texts(schema: Any) -> Any:
         told = {key: schema[key] for key in ("title", "description", "default") if key in schema}
         return {**told, "anyOf": [{key: schema[key] for key in schema if key not in told}, _TEXT]}
     found = {key: _with_texts(each) for key, each in schema.items()}
+    if schema.get("title") == "Url" and schema.get("type") == "array":  # one of them may stand alone
+        return {"anyOf": [found, _TEXT]}
     if isinstance(found.get("properties"), dict):
         for name, each in schema["properties"].items():
             if "password" in str(each) and f"{name}_file" not in found["properties"]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from gateways.cli.main import main
@@ -13,6 +15,13 @@ from gateways.ship.config import ShipConfig
 from gateways.ship.config_example import kinds
 from gateways.ship.config_file import load_config, sink_keys
 from gateways.ship.named_sink import NamedSink
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+DEPLOY = Path(__file__).parents[3] / "deploy"
 
 Printed = Callable[..., str]
 
@@ -56,6 +65,23 @@ def test_the_schema_knows_what_the_file_can_hold(printed: Printed) -> None:
     assert loggly["additionalProperties"] is False
     refs = {ref for ref in json.dumps(schema).split('"') if ref.startswith("#/$defs/")}
     assert {ref.rpartition("/")[2] for ref in refs} <= schema["$defs"].keys()
+
+
+def test_editors_find_the_mistakes_and_no_others(printed: Printed) -> None:
+    schema = json.loads(printed("config", "schema"))
+    jsonschema.Draft202012Validator.check_schema(schema)
+    validator = jsonschema.Draft202012Validator(schema)
+    for kind in kinds():
+        document = tomllib.loads(printed("config", "example", kind))
+        assert list(validator.iter_errors(document)) == [], kind
+        document["sink"]["main"]["colour"] = "red"
+        assert not validator.is_valid(document), kind
+    document = tomllib.loads((DEPLOY / "ship.toml").read_text())
+    assert list(validator.iter_errors(document)) == []
+    document["pipeline"][0]["batch"] = {"max_age": "2s", "max_messages": "${COUNT}"}
+    assert validator.is_valid(document)
+    document["pipeline"][0]["batch"]["max_agee"] = 2
+    assert not validator.is_valid(document)
 
 
 @pytest.mark.parametrize(
