@@ -5,6 +5,7 @@ What stands in two files is a problem, not a question of their order. Every key 
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Iterable, Sequence
@@ -19,6 +20,8 @@ if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+JSON = ".json"
 
 _POSITION = re.compile(r" \(at line (\d+), column (\d+)\)$")
 
@@ -99,12 +102,14 @@ class Merged:
 
 
 def read_documents(paths: Sequence[FilePath]) -> list[Document]:
-    """The files, those of a folder (`*.toml`) in the order of their names. Raises BadConfigFile."""
+    """The files, those of a folder (`*.toml`, `*.json`) in the order of their names. Raises BadConfigFile."""
     files: list[FilePath] = []
     for path in paths:
-        inside = sorted(path.glob("*.toml")) if path.is_dir() else [path]
+        inside = [path]
+        if path.is_dir():
+            inside = sorted(file for file in path.iterdir() if file.suffix in (".toml", JSON))
         if not inside:
-            raise BadConfigFile([f"{path}: has no file *.toml"])
+            raise BadConfigFile([f"{path}: has no file *.toml or *.json"])
         files += inside
     return [_read(file) for file in files]
 
@@ -112,13 +117,25 @@ def read_documents(paths: Sequence[FilePath]) -> list[Document]:
 def _read(file: FilePath) -> Document:
     try:
         text = file.read_bytes().decode("utf-8")
-        return Document(file, text, tomllib.loads(text))
+        return Document(file, text, _parsed_json(file, text) if file.suffix == JSON else tomllib.loads(text))
     except OSError as error:
         raise BadConfigFile([f"{file}: cannot be read: {error.strerror}"]) from error
     except UnicodeDecodeError as error:
         raise BadConfigFile([f"{file}: is not UTF-8 at byte {error.start}"]) from error
     except tomllib.TOMLDecodeError as error:
         raise BadConfigFile([_syntax_error(file, text, str(error))]) from error
+
+
+def _parsed_json(file: FilePath, text: str) -> dict[str, Any]:
+    """The same tables as JSON, as programs write them: `pipeline` and `test` are lists."""
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        line = error.lineno if isinstance(error, json.JSONDecodeError) else 1
+        raise BadConfigFile([f"{file}:{line}: is no JSON: {error}"]) from error
+    if not isinstance(document, dict):
+        raise BadConfigFile([f"{file}:1: is no JSON object with the tables of a config file"])
+    return document
 
 
 def _syntax_error(file: FilePath, text: str, message: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,20 @@ def test_a_list_and_a_table_do_not_go_together(tmp_path: Path) -> None:
     (line,) = lines(folder)
     assert "pipeline" in line
     assert "is in b.toml, too" in line
+
+
+def test_json_is_the_same(tmp_path: Path) -> None:
+    pipelines = [{"name": "one", "topics": ["t"], "channel": "c", "sinks": ["s"]}]
+    document = {"pipeline": pipelines, "sink": {"s": {"type": "stdout"}}}
+    written(tmp_path, common=COMMON)
+    file = tmp_path / "one.json"
+    file.write_text(json.dumps(document))
+    assert [each.name for each in load_config(tmp_path).pipelines] == ["one"]
+    file.write_text(json.dumps(document).replace("stdout", "stdoot"))
+    assert lines(tmp_path)[0].startswith('one.json:1: sink.s.type = "stdoot": must be one of')
+    for text, words in (("{\n,}", "one.json:2: is no JSON: "), ("[]", "one.json:1: is no JSON object")):
+        file.write_text(text)
+        assert lines(tmp_path)[0].startswith(words)
 
 
 def test_a_folder_without_files(tmp_path: Path) -> None:
