@@ -23,6 +23,7 @@ from gateways.ship.destination import SinkSettings
 from gateways.ship.meaning import meaning, summary
 from gateways.ship.named_sink import NamedSink, SinkBatch, SinkRate, SinkRetry
 from gateways.ship.settings import ShipSettings
+from gateways.ship.sinks.oauth2 import OAuth2Settings
 from gateways.ship.transforms.chain import TransformSettings
 from gateways.ship.trial import TrialSettings
 from nsqgw.service.settings import size_text
@@ -65,6 +66,8 @@ def page() -> str:
             for name, model in (("batch", SinkBatch), ("retry", SinkRetry), ("rate", SinkRate))
         ),
     ]
+    tables = "Of sinks over HTTP."
+    parts.append(_section("oauth2 in [sink.NAME]", tables, OAuth2Settings, OAuth2Settings.model_fields))
     parts.append(_section("[[test]]", summary(TrialSettings), TrialSettings, TrialSettings.model_fields))
     parts += [_typed("[secret.NAME]", model) for model in _members(AnyStore)]
     parts += [_typed("[sink.NAME]", model) for model in _members(SinkSettings)]
