@@ -118,7 +118,7 @@ def _by_flags(flags: dict[str, Any]) -> PushProgram:
     if not flags["topics"]:
         raise click.UsageError("Missing option '--topic'.")
     service = SERVICE.take(flags)
-    settings = {name: service[name] for name in ("connect_timeout", "drain_timeout")}
+    settings = {name: service[name] for name in ("connect_timeout", "drain_timeout", "drain_delay")}
     try:
         for group in GROUPS:
             settings |= group.take(flags)

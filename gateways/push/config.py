@@ -46,6 +46,7 @@ class PushConfig:
     max_in_flight      messages of a topic that nsqd may have on the way
     connect_timeout    for the first connection to nsqd, in seconds
     drain_timeout      for stopping in order, in seconds
+    drain_delay        of these, for load balancers to see that it is not ready any more, before it stops
     policies           by topic, what becomes of messages a browser does not take; else it is disconnected
     routes             which channels the messages of topics go to; without one a topic is its own channel
     channels           how many there may be, and for how long without use
@@ -71,6 +72,7 @@ class PushConfig:
     max_in_flight: int = 1000
     connect_timeout: float = 10.0
     drain_timeout: float = 10.0
+    drain_delay: float = 0.0
     limits: Limits = field(default_factory=Limits)
     policies: Mapping[str, Policy] = field(default_factory=dict)
     routes: tuple[Route, ...] = ()
@@ -103,6 +105,11 @@ class PushConfig:
         self.security.check_exposure(self.listen, self.allow_origins)
 
     def _check_addresses(self) -> None:
+        if self.drain_delay >= self.drain_timeout:
+            raise ConfigError(
+                f"a drain delay of {self.drain_delay:g}s leaves nothing of the drain: make it less than the "
+                f"drain timeout, {self.drain_timeout:g}s"
+            )
         for address in self.lookupd_http_addresses:
             lookup_address(address)
         for name in self.allow_hosts:

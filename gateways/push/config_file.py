@@ -92,6 +92,7 @@ def _read(tables: Tables, given: Mapping[str, Any]) -> PushProgram | None:
             max_age=math.inf if nsq.max_age is None else nsq.max_age,
             connect_timeout=service.connect_timeout,
             drain_timeout=service.drain_timeout,
+            drain_delay=service.drain_delay,
             routes=tuple(route for topic in topics for route in topic.channel_routes()),
             policies={topic.name: parse_policy(topic.slow) for topic in topics},
             publish_topics=tuple(topic.name for topic in topics if topic.publish),

@@ -29,6 +29,10 @@ class Connection(Protocol):
         """Do what has become due by `now`: give up, ping, abort."""
         ...
 
+    def leave_in(self, seconds: float) -> None:
+        """Tell the client that this server goes away, and ends the connection in so many seconds."""
+        ...
+
     def end(self) -> None:
         """Tell the client that this server goes away, and close once it has what waits for it."""
         ...

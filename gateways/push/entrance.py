@@ -88,6 +88,9 @@ class Entrance(asyncio.Protocol):
         if now >= self._deadline:
             self._drop(HTTPStatus.REQUEST_TIMEOUT)
 
+    def leave_in(self, seconds: float) -> None:
+        """Who has not begun to speak is not told."""
+
     def end(self) -> None:
         self.abort()
 

@@ -137,6 +137,9 @@ class HeadReader(asyncio.Protocol):
             self._end_errand()
             self._answer(error_response(HTTPStatus.REQUEST_TIMEOUT, "the request took too long"))
 
+    def leave_in(self, seconds: float) -> None:
+        """A request is not told: it is answered, or ends."""
+
     def end(self) -> None:
         if not self._answered:
             self._transport.close()

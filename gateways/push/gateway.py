@@ -13,6 +13,7 @@ from gateways.push.access.assembly import Assembly
 from gateways.push.config import PushConfig
 from gateways.push.context import Context
 from gateways.push.continuity import Continuity
+from gateways.push.drain import send_off
 from gateways.push.feed import Feed
 from gateways.push.front import Front
 from gateways.push.http import Response
@@ -40,8 +41,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# When, in parts of drain_timeout, messages in hand go back to nsqd, a feed is given up, browsers are dropped.
-_CONSUMERS_PART, _FEEDS_PART, _BROWSERS_PART = 0.4, 0.5, 0.9
+# Parts of the drain: for browsers to be sent off, for messages in hand until they go back to nsqd, for a feed
+# until it is given up; and when browsers are dropped.
+_SPREAD_PART, _CONSUMERS_PART, _FEEDS_PART, _BROWSERS_PART = 0.3, 0.3, 0.4, 0.9
 
 
 class PushGateway:
@@ -111,14 +113,18 @@ class PushGateway:
         logger.info("streaming %s on %s", ", ".join(hub.topics), where)
 
     async def stop(self) -> None:
-        """Leave NSQ first, so that browsers get everything that was received; then send them off.
+        """Send browsers off, one after the other, with what comes until then; leave NSQ; drop who is left.
 
         They are told to come back whatever becomes of the feeds.
         """
-        self._stopping = True
         clock = asyncio.get_running_loop().time
-        ends = clock() + self._config.drain_timeout * _BROWSERS_PART
+        ends = clock() + self._config.drain_delay + self._drain_time * _BROWSERS_PART
         try:
+            await asyncio.sleep(self._config.drain_delay)
+            self._stopping = True
+            if self._front is not None and self._context is not None:
+                self._front.stop_listening()
+                await send_off(self._context, self._drain_time * _SPREAD_PART)
             await asyncio.gather(*(self._stop_feed(feed) for feed in self._feeds.values()))
         finally:
             if self._follower is not None:
@@ -127,7 +133,7 @@ class PushGateway:
                 await self._front.close(ends - clock())
             self._assembly.close()
             if self._producer is not None:
-                await self._producer.stop(self._config.drain_timeout * (1 - _BROWSERS_PART))
+                await self._producer.stop(self._drain_time * (1 - _BROWSERS_PART))
 
     async def wait_closed(self) -> None:
         """Until a feed ends, which it does before `stop` and a reload only by raising."""
@@ -324,10 +330,15 @@ class PushGateway:
             self._producer = self._new_producer()
             await self._producer.start()
 
+    @property
+    def _drain_time(self) -> float:
+        """Seconds for stopping, once it has begun."""
+        return self._config.drain_timeout - self._config.drain_delay
+
     async def _stop_feed(self, feed: Feed) -> None:
-        topic, timeout = feed.consumer.topic, self._config.drain_timeout * _FEEDS_PART
+        topic, timeout = feed.consumer.topic, self._drain_time * _FEEDS_PART
         try:
-            await within(timeout, feed.stop(self._config.drain_timeout * _CONSUMERS_PART))
+            await within(timeout, feed.stop(self._drain_time * _CONSUMERS_PART))
         except asyncio.TimeoutError:
             logger.warning("topic %s: the feed did not stop within %gs", topic, timeout)
         except Exception:  # one feed's mistake must not keep the others from being stopped

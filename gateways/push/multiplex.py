@@ -269,6 +269,9 @@ class MultiplexSession(WebSocketConnection):
             raise Refused(Fault.UNKNOWN_CHANNEL)
         return channel
 
+    def leave_in(self, seconds: float) -> None:
+        self.say({"push": "drain", "seconds": round(seconds, 3)})
+
     def say(self, document: Mapping[str, object]) -> None:
         """Write a reply or a push."""
         if self._listening:

@@ -58,6 +58,9 @@ class PollSession(Session):
         if self._listening:
             self._answer((), self._context.hub.missed(channel, None).position, gap=True)
 
+    def leave_in(self, seconds: float) -> None:
+        self.end()
+
     def end(self) -> None:
         if self._listening:
             self._answer_nothing()

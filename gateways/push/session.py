@@ -174,6 +174,9 @@ class Session(asyncio.Protocol, ABC):
         elif self._backlog.overdue(now):
             self.close(Ending.SLOW)
 
+    def leave_in(self, seconds: float) -> None:
+        """The gateway goes away in so many seconds; those who can be told are."""
+
     def end(self) -> None:
         """The gateway goes away: close as soon as the browser has what waits for it."""
         if not self._listening:

@@ -17,6 +17,8 @@ from gateways.push.frame import Frame, is_utf8
 from gateways.push.history import Replay
 
 _RETRY_MS = (1000, 3000)
+_RETURN_MS = (100, 1000)
+"""When the gateway goes away: it ends the streams one after the other, so they need not be spread much."""
 
 BINARY_EVENT = "binary"
 """Event name of a block whose data is base64, because the body is no UTF-8."""
@@ -50,7 +52,14 @@ class EventStreamSession(AnswerSession):
     heartbeat = b":\n\n"
 
     def _begin(self) -> bytes:
-        return b"retry: %d\n\n" % random.randint(*_RETRY_MS)
+        return self._retry(_RETRY_MS)
+
+    def _retry(self, bounds: tuple[int, int]) -> bytes:
+        return b"retry: %d\n\n" % random.randint(*bounds)
+
+    def leave_in(self, seconds: float) -> None:
+        if self._listening:
+            self._transport.write(self._retry(_RETURN_MS))
 
     def replay(self, topic: str, replay: Replay) -> None:
         if not replay.gap:

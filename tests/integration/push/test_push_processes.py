@@ -67,21 +67,24 @@ class Pair:
         place = {} if since is None else {"since": since}
         client.send(json.dumps({"id": 1, "op": "subscribe", "channel": "events", **place}))
         client.recv(timeout=10)
-        (pid,) = (pid for pid in self.workers() if _socket_of(client.local_address[1]) in _open_by(pid))
+        (pid,) = (pid for pid in self.workers() if _socket_of(client) in _open_by(pid))
         return client, pid
 
 
-def _socket_of(peer_port: int) -> str:
-    """The socket whose peer has this port, as the kernel names it."""
+def _socket_of(client: ClientConnection) -> str:
+    """The socket at the gateway's end, as the kernel names it."""
+    ends = f":{client.remote_address[1]:04X}", f":{client.local_address[1]:04X}"
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         fields = line.split()
-        if int(fields[2].rpartition(":")[2], 16) == peer_port:
+        if fields[1].endswith(ends[0]) and fields[2].endswith(ends[1]):
             return f"socket:[{fields[9]}]"
-    raise AssertionError(f"no socket has peer port {peer_port}")
+    raise AssertionError(f"no socket for {ends}")
 
 
 def _open_by(pid: int) -> set[str]:
-    return {os.readlink(fd) for fd in Path(f"/proc/{pid}/fd").iterdir()}
+    with contextlib.suppress(FileNotFoundError):  # it may be gone
+        return {os.readlink(fd) for fd in Path(f"/proc/{pid}/fd").iterdir()}
+    return set()
 
 
 @pytest.fixture
