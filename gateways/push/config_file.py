@@ -53,8 +53,8 @@ class PushProgram:
         config = self.config
         if self.service.processes != 1 and config.channel is not None and not config.shared.url:
             raise ConfigError(
-                f"{self.service.processes or 'several'} processes on channel {config.channel!r} would get a part "
-                "of the messages each: leave the channel out, or set a shared history (--redis-url)"
+                f"{self.service.processes or 'several'} processes on channel {config.channel!r} would get "
+                "a part of the messages each: leave the channel out, or set a shared history (--redis-url)"
             )
 
 

@@ -358,12 +358,12 @@ class PushGateway:
         )
 
     def _consumer(self, topic: str, torn: Callable[[], None]) -> Consumer:
-        continuity = Continuity(self._channel, torn)
+        follower = self._follower
+        continuity = Continuity(torn if follower is None else follower.tear, shared=follower is not None)
 
         def note(fact: Fact) -> None:
             self._reach.note(fact)
-            if self._follower is None:  # others consume the same channel: a new connection is no gap
-                continuity.note(fact)
+            continuity.note(fact)
 
         return Consumer(
             topic,

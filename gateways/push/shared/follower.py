@@ -33,20 +33,25 @@ class Follower:
         self._joined = False
         self._last = 0
         self._connected = asyncio.Event()
-        self._following: asyncio.Task[None] | None = None
+        self._torn = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def tear(self) -> None:
+        """Messages may have been lost before this process got them: all processes will hear of it."""
+        self._torn.set()
 
     async def start(self, timeout: float) -> None:
         """Begin to follow; returns when this process has what is kept, or after `timeout` seconds."""
         self._store.open()
-        self._following = asyncio.create_task(self._run())
+        self._tasks = [asyncio.create_task(self._run()), asyncio.create_task(self._report_tears())]
         with contextlib.suppress(asyncio.TimeoutError):
             await within(timeout, self._connected.wait())
 
     async def stop(self) -> None:
         """Follow no longer."""
-        if self._following is not None:
-            self._following.cancel()
-            await asyncio.gather(self._following, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         with contextlib.suppress(StoreUnreachable):
             await self._store.close()
 
@@ -70,6 +75,16 @@ class Follower:
             self._connected.clear()
             await asyncio.sleep(RETRY_DELAY)
 
+    async def _report_tears(self) -> None:
+        while True:
+            await self._torn.wait()
+            self._torn.clear()
+            try:
+                await self._store.tear()
+            except StoreUnreachable:  # told by `_run`
+                self._torn.set()
+                await asyncio.sleep(RETRY_DELAY)
+
     async def _follow(self) -> None:
         async with self._store.news() as pubsub:
             await self._catch_up(await self._store.state())
@@ -88,6 +103,8 @@ class Follower:
         elif new:
             self._reached(new[-1].number)
             for channel, stored in by_channel(new).items():
+                if not channel:
+                    self._hub.tear_all()
                 await self._deliver(channel, stored)
 
     async def _catch_up(self, state: State) -> None:
@@ -101,7 +118,7 @@ class Follower:
         known, hub = self._last, self._hub
         missed = await self._read(known, state.number)  # all of it first: whatever fails, it is read again
         self._reached(state.number)
-        if state.forgotten > known:
+        if max(state.forgotten, state.torn) > known:
             hub.tear_all()
         for channel, (last, stored) in missed.items():
             if stored[0].before > known if stored else last <= state.number:
@@ -112,8 +129,9 @@ class Follower:
         """Read everything: this process is new, or Redis has begun anew and may have lost something."""
         hub, first = self._hub, not self._joined
         everything = await self._read(0, state.number)
+        lost_until = max(state.forgotten, state.torn)
         self._joined = True
-        hub.begin(state.epoch, state.number, state.forgotten if first else state.number)
+        hub.begin(state.epoch, state.number, lost_until if first else state.number)
         self._reached(state.number)
         if not first or hub.is_followed:
             logger.warning("the shared history in %s has begun anew: a gap for browsers", self._store.name)
@@ -122,7 +140,8 @@ class Follower:
             if hub.topic_of(channel) is None:  # other processes may stream other topics
                 continue
             if first:
-                hub.restore(channel, self._frames(stored), stored[0].before if stored else last)
+                before = max(stored[0].before if stored else last, state.torn)
+                hub.restore(channel, self._frames(stored), before)
             else:
                 kept = hub.keys(channel)
                 await self._deliver(channel, [one for one in stored if one.entry.key not in kept])

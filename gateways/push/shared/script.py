@@ -1,7 +1,8 @@
 """What is done in Redis at one go, in Lua, so that nothing comes between.
 
 Keys, behind the prefix: `run` and `epoch`, of this life of the server; `number`, of the last message;
-`channels`, their last numbers; `forgotten`, the highest number that is not among these any more;
+`channels`, their last numbers; `forgotten`, the highest number that is not among these any more; `torn`, the
+number of the last loss;
 `history:<channel>`, a stream whose entries `<number>-0` have key, body, arrival in milliseconds and the
 number of the one before; `bytes:<channel>`, of its bodies; `seen:<channel>:<key>`. A server that was
 started again, or emptied, may have lost what it had confirmed: it gets a new epoch from whoever asks first.
@@ -26,10 +27,21 @@ return {
     epoch,
     tonumber(redis.call('GET', prefix .. ':number') or 0),
     tonumber(redis.call('GET', prefix .. ':forgotten') or 0),
+    tonumber(redis.call('GET', prefix .. ':torn') or 0),
 }
 """
 )
-"""Key: the prefix. Argument: an epoch, should a new one be needed. Returns epoch, number, forgotten."""
+"""Key: the prefix. Argument: an epoch, should a new one be needed. Returns epoch, number, forgotten, torn."""
+
+TEAR = (
+    OPEN
+    + """
+local number = redis.call('INCR', prefix .. ':number')
+redis.call('SET', prefix .. ':torn', number)
+redis.call('PUBLISH', prefix .. ':news', cmsgpack.pack({epoch, {number, number - 1, '', '', ''}}))
+"""
+)
+"""Key: the prefix. Argument: an epoch, should a new one be needed. Numbers what was lost before Redis."""
 
 ADD = (
     OPEN

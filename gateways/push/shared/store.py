@@ -18,7 +18,7 @@ import msgpack
 from gateways.push.entry import Entry, timestamp_of
 from gateways.push.history import HistoryLimits
 from gateways.push.outlet import NotTaken
-from gateways.push.shared.script import ADD, STATE
+from gateways.push.shared.script import ADD, STATE, TEAR
 from gateways.push.shared.settings import SharedSettings
 from nsqgw.deadline import within
 from nsqgw.errors import ConfigError
@@ -45,11 +45,13 @@ class State:
     number: int
     forgotten: int
     """No more is known of channels whose last message has this number or a lower one."""
+    torn: int
+    """Until here messages may have been lost before they came to Redis."""
 
 
 @dataclass(frozen=True)
 class Stored:
-    """A message with its number, and that of the one before it in its channel."""
+    """A message with its number, and that of the one before it in its channel; no channel is a loss."""
 
     number: int
     before: int
@@ -86,7 +88,7 @@ class Store:
             retry=Retry(NoBackoff(), 0),
             max_connections=16,
         )
-        self._add, self._state = self._redis.register_script(ADD), self._redis.register_script(STATE)
+        self._add, self._state, self._tear = map(self._redis.register_script, (ADD, STATE, TEAR))
 
     async def close(self) -> None:
         """Let the connections go."""
@@ -96,8 +98,12 @@ class Store:
     async def state(self) -> State:
         """What holds now."""
         answer: Any = await self._ask(self._state(keys=[self._settings.prefix], args=[secrets.token_hex(6)]))
-        epoch, number, forgotten = answer
-        return State(epoch.decode(), number, forgotten)
+        epoch, number, forgotten, torn = answer
+        return State(epoch.decode(), number, forgotten, torn)
+
+    async def tear(self) -> None:
+        """Announce that messages may have been lost before they came here, nobody knows of which channels."""
+        await self._ask(self._tear(keys=[self._settings.prefix], args=[secrets.token_hex(6)]))
 
     def unknown(self, topic: str, entries: Sequence[Entry]) -> Sequence[Entry]:
         """All of them: the script knows better, for all processes."""

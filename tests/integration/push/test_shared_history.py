@@ -204,6 +204,22 @@ async def test_redis_that_dies_and_comes_back(join, server, emptied: bool) -> No
         assert not process.hub.missed("t", after).gap
 
 
+async def test_what_was_lost_before_redis_is_a_gap_for_all_processes_and_for_young_ones(join) -> None:
+    one, two = await join(), await join()
+    taker = Taker()
+    two.hub.subscribe("t", taker)
+    await one.put(b"1")
+    await eventually_async(lambda: taker.taken == [b"1"])
+    before = two.hub.missed("t", None).position
+    one.follower.tear()
+    await eventually_async(lambda: taker.taken == [b"1", GAP])
+    await one.put(b"2")
+    await eventually_async(lambda: taker.taken == [b"1", GAP, b"2"])
+    for process in (one, two, await join()):
+        replay = process.hub.missed("t", before)
+        assert (replay.gap, [frame.body for frame in replay.frames]) == (True, [b"2"])
+
+
 async def test_an_entry_survives_the_way_through_redis(join) -> None:
     process = await join()
     entry = Entry(b"\x00body", 1_700_000_000_123_456_789, b"0123456789abcdef")
