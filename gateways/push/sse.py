@@ -17,7 +17,7 @@ from gateways.push.frame import Frame, is_utf8
 from gateways.push.history import Replay
 
 _RETRY_MS = (1000, 3000)
-_RETURN_MS = (100, 1000)
+RETURN_MS = (100, 1000)
 """When the gateway goes away: it ends the streams one after the other, so they need not be spread much."""
 
 BINARY_EVENT = "binary"
@@ -59,7 +59,7 @@ class EventStreamSession(AnswerSession):
 
     def leave_in(self, seconds: float) -> None:
         if self._listening:
-            self._transport.write(self._retry(_RETURN_MS))
+            self._transport.write(self._retry(RETURN_MS))
 
     def replay(self, topic: str, replay: Replay) -> None:
         if not replay.gap:

@@ -54,7 +54,9 @@ class PublishSession(Session):
             self._publish()
 
     def end(self) -> None:
-        self.close(Ending.RESTART)
+        """What is here in full is still answered, if nsqd confirms it in time."""
+        if len(self._body) < self._length:
+            self.close(Ending.RESTART)
 
     def _open(self) -> None:
         if not self._length:

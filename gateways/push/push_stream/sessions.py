@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from gateways.push.push_stream.resume import begin
 from gateways.push.push_stream.stamps import Stamp
 from gateways.push.push_stream.template import MessageTemplate
 from gateways.push.session import ANSWERED, Ending, Session
-from gateways.push.sse import GAP_EVENT
+from gateways.push.sse import GAP_EVENT, RETURN_MS
 from gateways.push.websocket import Handshake, WebSocketConnection
 from gateways.push.wire import WebSocketEncoding
 
@@ -95,6 +96,10 @@ class EventSourceSession(StreamSession):
     @property
     def heartbeat(self) -> bytes:  # type: ignore[override]  # see StreamSession
         return b": -1\n"
+
+    def leave_in(self, seconds: float) -> None:
+        if self._listening:
+            self._transport.write(b"retry: %d\n\n" % random.randint(*RETURN_MS))
 
     def _begin(self) -> bytes:
         return b": \n"
@@ -189,6 +194,9 @@ class LongPollSession(Session):
 
     def miss(self, channel: str) -> None:
         """The module knows no word for it."""
+
+    def leave_in(self, seconds: float) -> None:
+        self.end()
 
     def end(self) -> None:
         if self._listening:

@@ -401,6 +401,19 @@ async def test_pages_of_an_allowed_origin_may_poll_and_read_the_headers(serve: A
     assert (await ask(served, "/lp/events", Origin="https://evil.example")).status == 403
 
 
+async def test_a_drain_answers_polls_and_tells_event_sources_when_to_come_back(serve: Any, dial: Any) -> None:
+    served = await serve(push_stream=ON)
+    events = await dial(served)
+    events.send(lines_of(b"/ev/events"))
+    await events.read_until(b": \n")
+    polling = asyncio.create_task(ask(served, "/lp/events"))
+    await eventually_async(lambda: served.hub.subscribers("events") == 2)
+    for connection in list(served.context.connections):
+        connection.leave_in(1.0)
+    assert (await polling).status == 304
+    assert re.fullmatch(rb"retry: \d{3,4}\n\n", await events.read_until(b"\n\n"))
+
+
 async def test_paths_can_be_others(serve: Any) -> None:
     settings = PushStreamSettings(on=True, poll="/activity/poll/", statistics="/figures")
     served = await serve(push_stream=settings)
