@@ -22,8 +22,8 @@ const plots = {
   latency: plot(shown("latency-plot"), { ceiling: 20, label: milliseconds }),
 };
 
-const figures = client.subscribe("figures").on("message", ({ data }) => take(showFigures, JSON.parse(data)));
-const logs = client.subscribe("logs").on("message", ({ data }) => take(addLine, JSON.parse(data)));
+const figures = client.subscribe("figures").on("message", ({ data }) => takeFigures(JSON.parse(data)));
+const logs = client.subscribe("logs", { since: "oldest" }).on("message", ({ data }) => takeRecord(JSON.parse(data)));
 const losses = watchLosses([figures, logs], (count) => {
   for (const name of ["received", "recovered", "lost"]) shown(name).textContent = count[name]?.toLocaleString("en") ?? "some";
   if (count.last?.recovered) shown("resume").textContent = resumed(count.last);
@@ -41,11 +41,16 @@ function resumed({ recovered, complete }) {
   return `Back: ${recovered} messages came afterwards, ${complete ? "none was lost" : "some were lost"}.`;
 }
 
-function take(show, message) {
-  losses.count(message.time);
-  show(message);
+function takeFigures(figures) {
+  losses.count(figures.time);
+  showFigures(figures);
   // what is drawn now is on the screen with the next frame
-  requestAnimationFrame(() => losses.late(message.time) || showLatency(message.time));
+  if (!losses.late(figures.time)) requestAnimationFrame(() => showLatency(figures.time));
+}
+
+function takeRecord(record) {
+  losses.count(record.time);
+  addLine(record);
 }
 
 function showLatency(time) {
