@@ -89,7 +89,7 @@ class MultiplexSession(WebSocketConnection):
                 "push": "hello",
                 "version": VERSION,
                 "client": self.client,
-                "auth": self._context.gate.mode,
+                "auth": sign_in.asked_of(self),
                 "ping": limits.ping_interval,
                 "max_channels": limits.max_channels,
                 "max_bytes": limits.max_client_message_bytes,

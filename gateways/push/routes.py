@@ -42,6 +42,8 @@ Pages = Mapping[str, Response]
 
 STREAM = "/stream/"
 CONNECT = "/connect"
+STREAM_SUBPROTOCOL = "nsqgw.stream"
+"""What a page offers beside a token among the subprotocols: browsers insist that one is agreed to."""
 
 _BY_ACCEPT = (EventStreamSession, LineSession, PollSession)
 
@@ -173,7 +175,9 @@ class Routes:
         wanted = _filter(request)
         since = request.headers.get("last-event-id") or request.argument("since")
         if request.wants_upgrade:
-            agreed = handshake(request, self._context.limits.max_client_message_bytes)
+            offered = STREAM_SUBPROTOCOL in request.headers.get("sec-websocket-protocol", "")
+            subprotocols = (STREAM_SUBPROTOCOL,) if offered else ()
+            agreed = handshake(request, self._context.limits.max_client_message_bytes, subprotocols)
             kind = _envelope(request)
             return kind(self._context, topic, since, agreed, wanted)
         cors = shared_with(request)

@@ -21,6 +21,13 @@ WARN = 25.0
 """Seconds before the end of a token at which the client is told."""
 
 
+def asked_of(session: MultiplexSession) -> str:
+    """What `hello` tells of tokens: none, optional where the client may do something without, or required."""
+    if session.context.gate.verifier is None:
+        return "none"
+    return "required" if session.visitor.grant is None else "optional"
+
+
 def expect(session: MultiplexSession) -> None:
     """A connection has opened: plan the reminder of its token, or the wait for the first one."""
     visitor, context = session.visitor, session.context

@@ -108,11 +108,9 @@ class Gate:
         self._wall = wall
 
     @property
-    def mode(self) -> str:
-        """Whether tokens play a part, as `hello` tells it: none, optional or required."""
-        if self.verifier is None and not self.signatures and self._backend is None:
-            return "none"
-        return "optional" if self._anonymous else "required"
+    def _open(self) -> bool:
+        """Whether nobody is asked for anything."""
+        return self.verifier is None and not self.signatures and self._backend is None
 
     # who comes, and how many
 
@@ -221,7 +219,7 @@ class Gate:
 
     def _without_credentials(self, request: Request, now: float, *, later: bool) -> None:
         strange = self._demand_origin and request.wants_upgrade and "origin" not in request.headers
-        if self.mode == "none":
+        if self._open:
             if strange:
                 raise BadRequest(
                     HTTPStatus.FORBIDDEN, "a WebSocket without Origin is taken with a token only"

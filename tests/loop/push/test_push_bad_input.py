@@ -32,7 +32,7 @@ from harness.push_client import PushClient
 from harness.tokens import SECRET, token
 from harness.websocket_frames import BINARY, CONT, PING, TEXT, deflated, frame
 
-LIMITS = Limits(look_interval=0.04, handshake_timeout=0.3, close_timeout=0.3, max_publishing=1)
+LIMITS = Limits(look_interval=0.04, handshake_timeout=0.6, close_timeout=0.3, max_publishing=1)
 SILENT = int(os.environ.get("SILENT_CONNECTIONS", "200"))
 
 
@@ -44,8 +44,7 @@ async def unnoticed(serve, limits: Limits = LIMITS) -> AsyncIterator:
         verifier=verifier, signatures=[SignedUrls((b"a secret of urls, long enough",))], first_command=0.3
     )
     served = await serve(limits, gate=gate, presence=Presence(["other"]))
-    witness = await PushClient.open(served.host)
-    await witness.ask("auth", token=good())
+    witness = await opened(served)
     await witness.ask("subscribe", channel="events")
 
     async def see(body: bytes) -> None:
@@ -67,6 +66,12 @@ async def unnoticed(serve, limits: Limits = LIMITS) -> AsyncIterator:
 
 def good(**claims) -> str:
     return token(now=time.time(), **claims)
+
+
+async def opened(served, *channels: str) -> PushClient:
+    """A client with a token."""
+    shown = good(channels=channels or ["events"])
+    return await PushClient.open(served.host, subprotocols=(f"nsqgw.token.{shown}",))
 
 
 def unsigned(**claims) -> str:
@@ -264,8 +269,7 @@ COMMANDS = {
 async def test_commands(serve, kind: str) -> None:
     wrong = COMMANDS[kind]
     async with unnoticed(serve) as served:
-        client = await PushClient.open(served.host)
-        await client.ask("auth", token=good(channels=["other", "nobody", "oooo*"]))
+        client = await opened(served, "other", "nobody", "oooo*")
         assert await client.refused(wrong.op, **wrong.arguments) == wrong.code
         assert (await client.ask("ping"))["ok"] == "ping"
         await client.websocket.close()
@@ -277,8 +281,7 @@ async def test_commands(serve, kind: str) -> None:
 async def test_forged_positions(serve, since: str) -> None:
     """They are answered with a gap, or refused; never with another channel's messages."""
     async with unnoticed(serve) as served:
-        client = await PushClient.open(served.host)
-        await client.ask("auth", token=good(channels=["other"]))
+        client = await opened(served, "other")
         answer = await client.ask("subscribe", channel="other", since=since)
         assert answer.get("recovered") is False or answer["error"]["code"] == 107
         if "recovered" in answer:
@@ -289,8 +292,7 @@ async def test_forged_positions(serve, since: str) -> None:
 
 async def test_subscribing_over_and_over(serve) -> None:
     async with unnoticed(serve, Limits(look_interval=60.0, max_subscribes=3, close_timeout=0.3)) as served:
-        client = await PushClient.open(served.host)
-        await client.ask("auth", token=good(channels=["other"]))
+        client = await opened(served, "other")
         for _ in range(3):
             await client.ask("subscribe", channel="other")
             await client.ask("unsubscribe", channel="other")

@@ -298,6 +298,7 @@ async def test_the_backend_names_the_user_the_channels_and_the_rights(serve, bac
     url, _ = backend(lambda request: (200, may))
     served = await serve(LIMITS, gate=asking(url))
     client = await PushClient.open(served.host)
+    assert client.hello["auth"] == "none"
     assert await client.refused("subscribe", channel="events") == 103
     assert (await client.ask("subscribe", channel="other"))["ok"] == "subscribe"
     (session,) = served.context.connections
