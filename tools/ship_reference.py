@@ -16,7 +16,7 @@ from pydantic.fields import FieldInfo
 
 from gateways.service.nsq_settings import NsqSettings, TlsSettings
 from gateways.service.secrets import AnyStore
-from gateways.service.values import Bytes, Seconds
+from gateways.service.values import Bytes, PositiveBytes, PositiveSeconds, Seconds
 from gateways.ship.config import ServiceSettings
 from gateways.ship.config_file import GROUPS, OF_ANY_SINK, pipeline_keys
 from gateways.ship.destination import SinkSettings
@@ -43,7 +43,12 @@ has under that key. An unknown key is an error.
 _NAMES = {"sinks": "names of sinks", "dead_letter": "name of a sink"}
 """Values of a pipeline that are tables in the model and names in the file."""
 
-_UNITS = ((Seconds, "duration"), (Bytes, "size"))
+_UNITS = (
+    (Seconds, "duration"),
+    (PositiveSeconds, "duration"),
+    (Bytes, "size"),
+    (PositiveBytes, "size"),
+)
 
 
 def page() -> str:
@@ -51,24 +56,24 @@ def page() -> str:
     pipeline = {name: field for name, field in ShipSettings.model_fields.items() if name in pipeline_keys()}
     parts = [
         _HEAD,
-        _section("[nsq]", "Where messages come from.", NsqSettings, NsqSettings.model_fields),
-        _section("tls and lookupd_tls in [nsq]", "Tables.", TlsSettings, TlsSettings.model_fields),
-        _section("[service]", "The same for all pipelines.", ServiceSettings, ServiceSettings.model_fields),
-        _section("[[pipeline]]", "One for each way of messages.", ShipSettings, pipeline),
-        _section(
+        section("[nsq]", "Where messages come from.", NsqSettings, NsqSettings.model_fields),
+        section("tls and lookupd_tls in [nsq]", "Tables.", TlsSettings, TlsSettings.model_fields),
+        section("[service]", "The same for all pipelines.", ServiceSettings, ServiceSettings.model_fields),
+        section("[[pipeline]]", "One for each way of messages.", ShipSettings, pipeline),
+        section(
             "[sink.NAME]",
             "In every sink, beside what its type has:",
             NamedSink,
             {name: NamedSink.model_fields[name] for name in OF_ANY_SINK},
         ),
         *(
-            _section(f"{name} in [sink.NAME]", summary(model), model, model.model_fields)
+            section(f"{name} in [sink.NAME]", summary(model), model, model.model_fields)
             for name, model in (("batch", SinkBatch), ("retry", SinkRetry), ("rate", SinkRate))
         ),
     ]
     tables = "Of sinks over HTTP."
-    parts.append(_section("oauth2 in [sink.NAME]", tables, OAuth2Settings, OAuth2Settings.model_fields))
-    parts.append(_section("[[test]]", summary(TrialSettings), TrialSettings, TrialSettings.model_fields))
+    parts.append(section("oauth2 in [sink.NAME]", tables, OAuth2Settings, OAuth2Settings.model_fields))
+    parts.append(section("[[test]]", summary(TrialSettings), TrialSettings, TrialSettings.model_fields))
     parts += [_typed("[secret.NAME]", model) for model in _members(AnyStore)]
     parts += [_typed("[sink.NAME]", model) for model in _members(SinkSettings)]
     parts += [_typed("transforms", model) for model in _members(TransformSettings)]
@@ -78,10 +83,11 @@ def page() -> str:
 def _typed(place: str, model: type[BaseModel]) -> str:
     kind = get_args(model.model_fields["type"].annotation)[0]
     rest = {name: field for name, field in model.model_fields.items() if name != "type"}
-    return _section(f'{place}: type = "{kind}"', summary(model), model, rest)
+    return section(f'{place}: type = "{kind}"', summary(model), model, rest)
 
 
-def _section(title: str, text: str, model: type[BaseModel], fields: dict[str, FieldInfo]) -> str:
+def section(title: str, text: str, model: type[BaseModel], fields: dict[str, FieldInfo]) -> str:
+    """A table of settings below its title."""
     rows = [_row(model, name, field) for name, field in fields.items()]
     table = ["", "| key | value | default | |", "|---|---|---|---|", *rows] if rows else []
     return "\n".join([f"## `{title}`", "", text, *table, ""])
@@ -107,7 +113,7 @@ def _members(union: Any) -> list[type[BaseModel]]:
 
 def _kind(field: FieldInfo) -> str:
     for alias, word in _UNITS:
-        if any(each in field.metadata for each in get_args(alias)[1:]):
+        if get_args(alias)[1] in field.metadata:  # the parser, which no other kind has
             return word
     return _word(field.annotation)
 

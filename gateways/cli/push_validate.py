@@ -17,7 +17,8 @@ from gateways.service.probe import find_all
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--no-connect", is_flag=True, help="Look at the file alone.")
 def command(file: Path, no_connect: bool) -> int:
-    """Check FILE, and whether what it names can be reached: nsqds, nsqlookupds.
+    """Check FILE, and whether what it names can be reached: nsqds,
+    nsqlookupds, Redis, the backend for auth requests.
 
     Exit code 78: the file cannot be used; 1: something cannot be reached.
     """

@@ -95,6 +95,10 @@ class Store:
         if self._redis is not None:
             await self._ask(self._redis.aclose())
 
+    async def ping(self) -> None:
+        """Whether it answers; StoreUnreachable where it does not, or does not let us in."""
+        await self._ask(self._client().ping())
+
     async def state(self) -> State:
         """What holds now."""
         answer: Any = await self._ask(self._state(keys=[self._settings.prefix], args=[secrets.token_hex(6)]))

@@ -109,6 +109,13 @@ def test_validate_tells_what_is_wrong_and_what_is_not_reached(nsqd, tmp_path: Pa
     done = run_nsqgw("push", "validate", str(file))
     assert done.returncode == 1
     assert "nsqd 127.0.0.1:1: " in done.stdout
+    backend = f'[security]\nauth_request = "http://user:secret@{nsqd.tcp_address}/may"\n'
+    redis = '[shared]\nurl = "redis://127.0.0.1:1/0"\n'
+    file.write_text(FILE.format(nsqd=nsqd.tcp_address, listen="", more=backend + redis + EVENTS))
+    done = run_nsqgw("push", "validate", str(file))
+    assert done.returncode == 1
+    assert f"backend http://***@{nsqd.tcp_address}/***: reached" in done.stdout
+    assert "redis redis://127.0.0.1:1/0: " in done.stdout
     file.write_text(FILE.format(nsqd=nsqd.tcp_address, listen="adress = 1", more=EVENTS))
     for words in (("validate", str(file)), ("--config", str(file))):
         done = run_nsqgw("push", *words)
