@@ -250,7 +250,7 @@ TARGETS: dict[str, Callable[[], Target]] = {
     "file": Folder,
     "stdout": Pipe,
     "http": _service("http"),
-    "nginx": _service("nginx", path="/pub?id={channel}", style="push-stream"),
+    "nginx": _service("nginx", path="/pub?id={channel}", style="push-stream", channel="{id}"),
     "loggly bulk": _service("loggly"),
     "loggly single": _service("loggly", endpoint="single"),
     "elasticsearch": _service("elasticsearch"),

@@ -27,7 +27,7 @@ COUNT = int(os.environ.get("SHIP_EVENTS", "1000"))
 IN_FLIGHT = min(1000, COUNT // 10)
 BATCH = IN_FLIGHT // 10
 PARTS = 4
-TIMEOUT = 60.0 + COUNT / 500
+TIMEOUT = 60.0 + COUNT / 250
 
 CONFIG = """
 [nsq]
