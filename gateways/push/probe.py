@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from gateways.push.config import PushConfig
-from gateways.push.shared.store import Store
+from gateways.push.shared.store import Store, StoreUnreachable
 from gateways.service.probe import Try, nsq_tries
+from nsqgw.errors import NotConnected
 from nsqgw.service.settings import mask_url
 
 _PORTS = {"http": 80, "https": 443}
@@ -30,6 +31,8 @@ async def _probe_redis(config: PushConfig) -> str:
     store.open()
     try:
         await store.ping()
+    except StoreUnreachable as error:
+        raise NotConnected(str(error)) from error
     finally:
         await store.close()
     return "reached"
