@@ -24,9 +24,9 @@ _HEAD = """\
 # Settings of `nsqgw push`
 
 Made from the models that read the file, by `tools/push_reference.py`; how to use it says
-[push-operation.md](push-operation.md). Durations are texts such as `"2s"` or numbers of seconds, sizes texts
-such as `"5MB"` or numbers of bytes. In every text `${NAME}` is the environment's, `${NAME:-text}` with a default,
-`$$` a dollar, and `SECRET[NAME.KEY]` what `[secret.NAME]` has under that key, as in
+[push-operation.md](push-operation.md). Durations are texts such as `"2s"` or numbers of seconds, sizes
+texts such as `"5MB"` or numbers of bytes. In every text `${NAME}` is the environment's, `${NAME:-text}` with
+a default, `$$` a dollar, and `SECRET[NAME.KEY]` what `[secret.NAME]` has under that key, as in
 [ship-settings.md](ship-settings.md). An unknown key is an error.
 """
 
