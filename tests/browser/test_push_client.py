@@ -140,6 +140,39 @@ def test_a_network_that_is_gone_without_a_word_is_noticed(
         assert told(page) == numbers(0, 20)
 
 
+CONFIG = """
+[nsq]
+nsqd_tcp_addresses = ["{nsqd}"]
+[listen]
+address = "127.0.0.1:0"
+[limits]
+ping_interval = "500ms"
+look_interval = "200ms"
+[service]
+admin_address = ""
+[[topic]]
+name = "events"
+"""
+
+
+def test_a_gateway_that_is_silent_for_longer_than_it_said_is_given_up(
+    page: Page, nsqd: Daemon, producer: BlockingProducer, tmp_path: Path
+) -> None:
+    config = tmp_path / "push.toml"
+    config.write_text(CONFIG.format(nsqd=nsqd.tcp_address))
+    with (
+        Nsqgw(tmp_path, "push", "--config", str(config)) as push,
+        ProxyThread(Proxy(address_of(push))) as network,
+    ):
+        follow(page, network.address, {"grace": 3})
+        publish(producer, 0, 10)
+        received(page, 9)
+        network.swallow()
+        publish(producer, 10, 20)
+        received(page, 19)
+        assert told(page) == numbers(0, 20)
+
+
 @pytest.mark.parametrize("end", ["terminate", "kill"])
 def test_a_restarted_gateway_misses_nothing_or_says_so(
     page: Page, start_push: Any, producer: BlockingProducer, end: str
