@@ -124,6 +124,9 @@ class Entrance(asyncio.Protocol):
             logger.debug("%s: no TLS: %s", self._address, error)
             self.connection_lost(error)
             return
+        except asyncio.CancelledError:
+            self.connection_lost(None)  # Python 3.10 does not tell of the end of a handshake
+            raise
         if transport is None or transport.is_closing():
             self.connection_lost(None)
             return

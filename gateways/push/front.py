@@ -126,6 +126,7 @@ class HeadReader(asyncio.Protocol):
         self._end_errand()
         self._context.gate.leave(self._visitor)
         self._context.release(self)
+        self._transport.close()  # TLS on Python 3.10 wants to be told, though there is nothing left
 
     def look(self, now: float) -> None:
         """Once a turn of the wheel: a head that does not come, a client that does not go."""

@@ -243,6 +243,7 @@ class Session(asyncio.Protocol, ABC):
         self._backlog = None
         self._context.gate.leave(self.visitor)
         self._context.release(self)
+        self._transport.close()  # TLS on Python 3.10 wants to be told, though there is nothing left
 
     def _follow(self, topic: str, since: str | None, wanted: Filter | None) -> None:
         """Begin with what was missed, if a position is known, and go on with what comes."""

@@ -32,7 +32,7 @@ from harness.push_client import PushClient
 from harness.tokens import SECRET, token
 from harness.websocket_frames import BINARY, CONT, PING, TEXT, deflated, frame
 
-LIMITS = Limits(look_interval=0.04, handshake_timeout=0.6, close_timeout=0.3, max_publishing=1)
+LIMITS = Limits(look_interval=0.04, handshake_timeout=0.6, close_timeout=0.3, max_client_bytes=150_000)
 SILENT = int(os.environ.get("SILENT_CONNECTIONS", "200"))
 
 

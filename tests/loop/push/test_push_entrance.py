@@ -65,14 +65,14 @@ async def test_websockets_and_event_streams_over_tls(serve, certificates, trusti
     reader, writer = await asyncio.open_connection(host, int(port), ssl=trusting)
     writer.write(b"GET /stream/events HTTP/1.1\r\nHost: push\r\nAccept: text/event-stream\r\n\r\n")
     assert b"421" in await asyncio.wait_for(reader.readline(), 10)
-    writer.close()
+    writer.transport.abort()
     reader, writer = await asyncio.open_connection(host, int(port), ssl=trusting)
     writer.write(b"GET /stream/events HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n")
     head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
     assert b"Strict-Transport-Security: max-age=31536000\r\n" in head
     served.publish(b"over TLS")
     assert b"data: over TLS" in await asyncio.wait_for(reader.readuntil(b"data: over TLS\n\n"), 10)
-    writer.close()
+    writer.transport.abort()
     await client.websocket.close()
 
 
@@ -91,7 +91,7 @@ async def test_a_browser_that_stalls_over_tls_is_closed(serve, certificates, tru
 
     await eventually_async(slow)
     await eventually_async(lambda: not served.context.connections)
-    writer.close()
+    writer.transport.abort()
 
 
 async def test_nothing_older_than_tls_1_2_and_no_plain_text(serve, certificates, trusting, dial) -> None:
@@ -101,7 +101,7 @@ async def test_nothing_older_than_tls_1_2_and_no_plain_text(serve, certificates,
     trusting.maximum_version = ssl.TLSVersion.TLSv1_2
     _, writer = await asyncio.open_connection(host, int(port), ssl=trusting)
     assert writer.get_extra_info("ssl_object").version() == "TLSv1.2"
-    writer.close()
+    writer.transport.abort()
     assert served.context.connections
     peer = await dial(served)
     peer.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
