@@ -39,6 +39,7 @@ GROUPS = (STREAMS, CHANNELS, LISTEN, SECURITY, LIMITS, HISTORY, PUSH_STREAM)
 SUBCOMMANDS = {
     "validate": ("gateways.cli.push_validate", "Check a config file, and whether what it names is reached."),
     "top": ("gateways.cli.push_top", "Watch what a running gateway does."),
+    "health": ("gateways.cli.push_health", "Whether a running gateway is well, as an exit code."),
     "bridge": ("gateways.cli.push_bridge", "Publish topics into an nginx (push-stream or nchan)."),
 }
 """Name -> the module that has it as `command`, and its line in the help."""

@@ -17,14 +17,17 @@ _TIMEOUT = 5.0
 _HOME_AND_CLEAR = "\x1b[H\x1b[J"
 
 
-@click.command("top", context_settings={"help_option_names": ["-h", "--help"]})
-@click.option(
+ADMIN_ADDRESS = click.option(
     "--admin-address",
     type=ADDRESS,
     default=ServiceSettings.model_fields["admin_address"].default,
     show_default=True,
     help="The admin port of the gateway.",
 )
+
+
+@click.command("top", context_settings={"help_option_names": ["-h", "--help"]})
+@ADMIN_ADDRESS
 @click.option("--interval", type=DURATION, default="1s", show_default=True, help="Between two looks.")
 @click.option("--channels", type=click.IntRange(1), default=30, show_default=True, help="Shown at most.")
 @click.option("--once", is_flag=True, help="Print one table, for scripts, and end.")

@@ -53,6 +53,8 @@ def test_stats_tell_each_channel_and_top_shows_them(nsqd, tmp_path: Path) -> Non
                 "waiting_bytes": 0,
             }
             done = run_nsqgw("push", "top", "--once", "--interval", "10ms", "--admin-address", admin)
+            health = run_nsqgw("push", "health", "--ready", "--admin-address", admin)
+            assert (health.returncode, health.stdout) == (0, "ready\n")
         assert done.returncode == 0
         assert done.stdout.splitlines()[1].split()[:2] == ["events", "1"]
         assert done.stdout.splitlines()[3].startswith("processes 1, channels 1, connections: websocket 1")

@@ -15,7 +15,7 @@ from gateways.service.problems import BadConfigFile
 GOOD = """\
 [nsq]
 nsqd_tcp_addresses = ["${HOST}:4150"]
-channel = "browsers"
+max_in_flight = 500
 window = "5ms"
 
 [service]
@@ -53,7 +53,7 @@ def load(folder: Path, text: str) -> PushProgram:
 def test_a_file_is_a_gateway(tmp_path: Path) -> None:
     program = load(tmp_path, GOOD)
     config = program.config
-    assert (config.topics, config.channel, config.window) == (("orders", "news"), "browsers", 0.005)
+    assert (config.topics, config.max_in_flight, config.window) == (("orders", "news"), 500, 0.005)
     assert config.nsqd_tcp_addresses == ("broker:4150",)
     assert (config.listen, config.allow_origins) == ("127.0.0.1:80", ("https://example.org",))
     assert config.limits == Limits(max_queue_bytes=2 * 1024 * 1024, ping_interval=20.0)
