@@ -98,6 +98,7 @@ soak: venv
 	FUZZ_SECONDS=600 $(BIN)/pytest tests/fuzz $(ARGS)
 	SILENT_CONNECTIONS=10000 $(BIN)/pytest tests/conformance/test_rude_clients.py $(ARGS)
 	SILENT_CONNECTIONS=10000 $(BIN)/pytest tests/loop/push/test_push_bad_input.py -k say_nothing $(ARGS)
+	PUSH_KILLS=50 $(BIN)/pytest tests/integration/push/test_push_killed_in_turn.py --timeout 3600 $(ARGS)
 	$(MAKE) ship-kills soak-reconnects soak-kills soak-outage ARGS=
 
 bench-brokers: venv

@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from gateways.push.access.assembly import Assembly
+from gateways.push.companions import check_alone
 from gateways.push.config import PushConfig
 from gateways.push.context import Context
 from gateways.push.continuity import Continuity
@@ -32,6 +33,7 @@ from gateways.reach import Reach
 from nsqgw import Consumer, Producer
 from nsqgw.deadline import within
 from nsqgw.instrument import Fact
+from nsqgw.protocol.names import EPHEMERAL_SUFFIX
 from nsqgw.service.hosts import AllowedHosts
 from nsqgw.service.origin import OriginPolicy
 
@@ -100,6 +102,7 @@ class PushGateway:
         )
         self._front = Front(self._context, self._routes, self._assembly.tls)
         await self._assembly.start(self._context.errands)
+        await self._check_alone()
         self._outlet = await self._new_outlet(hub)
         await self._front.start(self._config.listen, shared=self._config.share_port)
         for topic in hub.topics:
@@ -313,6 +316,16 @@ class PushGateway:
         self._feeds[topic] = feed
         await feed.start()
         self._feeds_changed.set()
+
+    async def _check_alone(self) -> None:
+        config = self._config
+        if (
+            config.channel is not None
+            and not config.shared.url
+            and not self._channel.endswith(EPHEMERAL_SUFFIX)
+        ):
+            lookupds = config.lookupd_http_addresses
+            await check_alone(lookupds, config.topics, self._channel, config.connect_timeout)
 
     async def _new_outlet(self, hub: Hub) -> Outlet:
         """Where feeds give their messages; with a shared history, this process follows it from here on."""

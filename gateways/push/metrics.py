@@ -35,6 +35,12 @@ def push_metrics(
     yield _counter("messages", "Messages fanned out.", "topic", hub.messages)
     yield _counter("deliveries", "Messages handed to browsers.", "topic", hub.deliveries)
 
+    unrouted = dict.fromkeys(hub.topics, 0) | hub.routing.unrouted
+    yield _counter("messages_unrouted", "Messages whose body names no channel.", "topic", unrouted)
+    yield _counter(
+        "messages_unkept", "Messages for which there was no channel left.", "topic", hub.crowded_out
+    )
+    yield _counter("messages_expired", "Messages too old to be shown.", "topic", hub.expired)
     lost = dict.fromkeys(hub.topics, 0) | context.lost
     yield _counter("messages_lost", "Messages slow browsers were not given.", "topic", lost)
 

@@ -107,7 +107,8 @@ class Routing:
         """Which of `entries` go to which channel, in order; one may go to several."""
         templates = self._templates.get(topic)
         if templates is None:
-            return {topic: list(entries)}
+            own = list(entries)
+            return {topic: own} if own else {}
         routed: dict[str, list[Entry]] = {}
         for entry in entries:
             for channel in self._channels(topic, templates, entry):

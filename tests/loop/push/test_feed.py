@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from itertools import count
 from types import SimpleNamespace
 from typing import Any
 
+from gateways.push.entry import Entry
 from gateways.push.feed import Feed
 from gateways.push.frame import Burst
 from gateways.push.hub import Hub
-from gateways.push.outlet import HubOutlet
+from gateways.push.outlet import HubOutlet, NotTaken
 from gateways.push.routing import Route, Routing
 from gateways.push.wire import websocket_message
 from harness.polling import eventually_async
@@ -20,10 +21,14 @@ from harness.polling import eventually_async
 class Batch(list[Any]):
     """Messages that remember being finished."""
 
-    finished = False
+    finished = requeued = False
 
     def finish(self) -> bool:
         self.finished = True
+        return True
+
+    def requeue(self) -> bool:
+        self.requeued = True
         return True
 
 
@@ -66,6 +71,10 @@ class Taker:
 
     def __init__(self) -> None:
         self.bodies: list[list[bytes]] = []
+        self.missed: list[str] = []
+
+    def miss(self, channel: str) -> None:
+        self.missed.append(channel)
 
     def offer(self, data: bytes, burst: Burst) -> None:
         self.bodies.append([frame.body for frame in burst.frames])
@@ -103,6 +112,7 @@ async def test_of_a_sampled_topic_the_newest_goes_on_and_all_are_finished() -> N
 async def test_what_nsqd_delivers_again_is_finished_and_not_shown_again() -> None:
     feed, consumer, taker = await started()
     first = consumer.arrive(b"1", b"2")
+    consumer.arrive_again(first)
     again = consumer.arrive_again(first, b"3")
     await eventually_async(lambda: again.finished)
     assert taker.bodies == [[b"1", b"2"], [b"3"]]
@@ -114,4 +124,43 @@ async def test_of_a_sampled_topic_each_channel_has_its_newest() -> None:
     consumer.arrive(b'{"id":1}', b'{"id":2}', b'{"id":1,"n":2}')
     await eventually_async(lambda: len(taker.bodies) == 2)
     assert taker.bodies == [[b'{"id":1,"n":2}'], [b'{"id":2}']]
+    await feed.stop(1.0)
+
+
+async def test_what_is_too_old_is_finished_counted_and_a_gap() -> None:
+    feed, consumer, taker = await started(max_age=60.0)
+    batch = consumer.arrive(b"1")  # published in 1970
+    await eventually_async(lambda: batch.finished)
+    assert taker.bodies == []
+    assert taker.missed == ["t*"]
+    await feed.stop(1.0)
+
+
+class Refusing:
+    """An outlet that takes nothing until it is told to."""
+
+    def __init__(self) -> None:
+        self.taking = False
+        self.taken: list[bytes] = []
+
+    def unknown(self, topic: str, entries: Sequence[Entry]) -> Sequence[Entry]:
+        return entries
+
+    async def put(self, routed: Mapping[str, Sequence[Entry]]) -> None:
+        if not self.taking:
+            raise NotTaken("it is away")
+        self.taken += [entry.body for entries in routed.values() for entry in entries]
+
+
+async def test_what_the_outlet_does_not_take_goes_back_to_nsqd() -> None:
+    outlet, consumer = Refusing(), Consumer()
+    feed = Feed(consumer, Hub(["t"]), outlet)  # type: ignore[arg-type]
+    await feed.start()
+    batch = consumer.arrive(b"1")
+    await eventually_async(lambda: batch.requeued)
+    assert not batch.finished
+    outlet.taking = True
+    again = consumer.arrive_again(batch)
+    await eventually_async(lambda: again.finished)
+    assert outlet.taken == [b"1"]
     await feed.stop(1.0)
