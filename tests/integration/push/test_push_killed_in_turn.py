@@ -118,7 +118,7 @@ class Witness:
     def __init__(self, browsers: list[Resuming], load: Load) -> None:
         self._browsers = browsers
         self._load = load
-        self._since = {browser: load.confirmed[-1] for browser in browsers}
+        self._since = dict.fromkeys(browsers, load.confirmed[-1])
         self._gaps = {browser: browser.gaps for browser in browsers}
 
     async def look(self) -> None:
