@@ -40,6 +40,7 @@ SUBCOMMANDS = {
     "validate": ("gateways.cli.push_validate", "Check a config file, and whether what it names is reached."),
     "top": ("gateways.cli.push_top", "Watch what a running gateway does."),
     "health": ("gateways.cli.push_health", "Whether a running gateway is well, as an exit code."),
+    "config": ("gateways.cli.push_config", "What a config file can hold: a schema."),
     "bridge": ("gateways.cli.push_bridge", "Publish topics into an nginx (push-stream or nchan)."),
 }
 """Name -> the module that has it as `command`, and its line in the help."""

@@ -81,7 +81,7 @@ class PushProcesses:
     async def reload(self) -> None:
         """Have the workers read the settings anew; raises NSQError when they could not use them."""
         if self._load is not None:
-            await asyncio.to_thread(self._load)
+            self._config = await asyncio.to_thread(self._load)
         for worker in self._workers:
             worker.send(signal.SIGHUP)
 

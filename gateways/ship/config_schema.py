@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from gateways.service.nsq_settings import NsqSettings
+from gateways.service.schema_texts import REF, with_texts
 from gateways.service.secrets import AnyStore
 from gateways.ship.config import ServiceSettings
 from gateways.ship.config_file import GROUPS, NOT_IN_PIPELINE
@@ -15,16 +16,13 @@ from gateways.ship.named_sink import NamedSink
 from gateways.ship.settings import ShipSettings
 from gateways.ship.trial import TrialSettings
 
-_REF = "#/$defs/{model}"
-_TEXT = {"type": "string", "description": "with ${NAME} or SECRET[NAME.KEY]"}
-
 
 def config_schema() -> dict[str, Any]:
     """The schema of a file; nothing has to be in it, since a configuration may be in several."""
     defs: dict[str, Any] = {}
 
     def of(kind: Any) -> dict[str, Any]:
-        schema = TypeAdapter(kind).json_schema(ref_template=_REF, mode="validation")
+        schema = TypeAdapter(kind).json_schema(ref_template=REF, mode="validation")
         defs.update(schema.pop("$defs", {}))
         return schema
 
@@ -45,9 +43,9 @@ def config_schema() -> dict[str, Any]:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "nsqgw ship",
         "type": "object",
-        "properties": {name: _with_texts(each) for name, each in properties.items()},
+        "properties": {name: with_texts(each) for name, each in properties.items()},
         "additionalProperties": False,
-        "$defs": {name: _with_texts(each) for name, each in defs.items()},
+        "$defs": {name: with_texts(each) for name, each in defs.items()},
     }
 
 
@@ -69,30 +67,3 @@ def _pipeline(schema: dict[str, Any]) -> dict[str, Any]:
     properties["dead_letter"] = {"type": "string"}
     required = [name for name in schema["required"] if name in properties]
     return {**schema, "properties": properties, "required": required}
-
-
-def _with_texts(schema: Any) -> Any:
-    """Any value may be a text that becomes it, and each secret has a `_file` beside it."""
-    if isinstance(schema, list):
-        return [_with_texts(each) for each in schema]
-    if not isinstance(schema, dict):
-        return schema
-    if schema.get("type") in ("number", "integer", "boolean"):
-        told = {key: schema[key] for key in ("title", "description", "default") if key in schema}
-        return {**told, "anyOf": [{key: schema[key] for key in schema if key not in told}, _TEXT]}
-    found = {key: _with_texts(each) for key, each in schema.items()}
-    if schema.get("title") == "Url" and schema.get("type") == "array":  # one of them may stand alone
-        return {"anyOf": [found, _TEXT]}
-    if isinstance(found.get("properties"), dict):
-        for name, each in schema["properties"].items():
-            if "password" in str(each) and f"{name}_file" not in found["properties"]:
-                found["properties"][f"{name}_file"] = {
-                    "type": "string",
-                    "description": f"the file that {name} is in",
-                }
-        found["required"] = [
-            name
-            for name in schema.get("required", ())
-            if "password" not in str(schema["properties"].get(name))
-        ]
-    return found
