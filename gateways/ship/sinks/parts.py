@@ -43,6 +43,9 @@ Settled = dict[int, "Failure | None"]
 """The events of a batch, by their indexes, that need not be sent again: None confirmed, else why refused."""
 
 
+_MOST_BLOCKED = 8
+"""In a row; then no single place is wrong, but credentials: services lock out who tries too often."""
+
 Part = tuple[str, Sequence[int]]
 """A place, and the events of a batch that go there."""
 
@@ -85,6 +88,7 @@ class _Sending:
         self._bearable = at_once
         self._settled = settled
         self._in_vain = 0  # parts not taken since one was
+        self._blocked = 0  # parts in a row that need a person
         self.failures: dict[int, Failure] = {}
         self.waits: list[float] = []
         self.unsure = False
@@ -103,7 +107,7 @@ class _Sending:
     async def send(self, place: str, indexes: Sequence[int]) -> None:
         """One part, in its turn."""
         async with self._free:
-            if self.waits or self._in_vain >= self._bearable:
+            if self.waits or self._in_vain >= self._bearable or self._blocked >= _MOST_BLOCKED:
                 self.failures |= dict.fromkeys(indexes, (Fate.RETRY, "not sent: others were not taken"))
                 return
             outcome = await self._send(place, self._batch.pick(indexes))
@@ -111,6 +115,7 @@ class _Sending:
             self.waits.append(outcome.retry_after)
         self.unsure |= outcome.unsure
         self._in_vain = self._in_vain + 1 if outcome.fate is Fate.RETRY else 0
+        self._blocked = self._blocked + 1 if outcome.fate is Fate.BLOCKED else 0
         halved = outcome.per_event is None and outcome.fate in (Fate.REJECTED, Fate.TOO_LARGE)
         if halved and len(indexes) > 1:
             middle = len(indexes) // 2

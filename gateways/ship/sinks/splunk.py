@@ -6,6 +6,7 @@ a batch is confirmed when the indexers have it; what they do not acknowledge in 
 
 from __future__ import annotations
 
+import logging
 import uuid
 from typing import Literal
 from urllib.parse import urlencode
@@ -29,6 +30,8 @@ from gateways.ship.sinks.splunk_acks import Acknowledgements
 from gateways.ship.template import Template
 from nsqgw.message import Message
 
+logger = logging.getLogger(__name__)
+
 _NEWLINES = bytes.maketrans(b"\r\n", b"  ")
 _CODES = {
     **dict.fromkeys((1, 2, 3, 4, 7, 10, 11, 14, 16), Fate.BLOCKED),
@@ -36,6 +39,7 @@ _CODES = {
     **dict.fromkeys((8, 9, 18, 19, 20, 23), Fate.RETRY),
 }
 _INCORRECT_INDEX = 7
+_ACK_DISABLED = 14
 _METADATA = ("host", "source", "sourcetype", "index")
 
 
@@ -96,6 +100,7 @@ class SplunkSink(HttpSinkBase):
         self._path = f"/services/collector/{settings.mode}"
         self._fixed = {name: text.text for name, text in self._metadata.items() if text.is_constant}
         self._acks: Acknowledgements | None = None
+        self._is_warned = False  # that the token acknowledges nothing
         if settings.acknowledge:
             self._acks = Acknowledgements(self._ask, settings.ack_interval, settings.ack_timeout)
         self.max_bytes = settings.max_bytes
@@ -160,13 +165,22 @@ class SplunkSink(HttpSinkBase):
     def _accepted(self, batch: Batch, answer: Answer, code: object, ack_id: object) -> Outcome:
         if code != 0:
             return Outcome(Fate.RETRY, f"{answer.summary} without Splunk's word that it took the events")
-        if self._acks is not None:
-            if not isinstance(ack_id, int):
-                return Outcome(
-                    Fate.BLOCKED, "the token has no indexer acknowledgement: turn it on or off here"
-                )
+        if self._acks is not None and isinstance(ack_id, int):
             self._acks.expect(batch, ack_id)
+            self._is_warned = False
+        elif self._acks is not None:
+            self._warn_of_token()  # Splunk has the events: to hold them would send them again and again
         return CONFIRMED
+
+    def _warn_of_token(self) -> None:
+        """Once, until the token acknowledges again."""
+        if not self._is_warned:
+            logger.warning(
+                "%s: its token has no indexer acknowledgement, events are confirmed when Splunk has received"
+                " them: turn it on there, or set acknowledge = false",
+                self.describe(),
+            )
+        self._is_warned = True
 
     def _one_bad(self, count: int, bad: int, reason: str) -> Outcome:
         """Those before the bad one are taken, those after it were not read.
@@ -186,6 +200,9 @@ class SplunkSink(HttpSinkBase):
             acks = answer.document().get("acks") if answer.status == 200 else None
             if isinstance(acks, dict):
                 found.update({number: acks.get(str(number)) is True for number in ack_ids})
+            elif answer.document().get("code") == _ACK_DISABLED and self._acks is not None:
+                self._warn_of_token()
+                self._acks.give_up("the token acknowledges nothing any more, it is sent again")
             return CONFIRMED
 
         body = orjson.dumps({"acks": ack_ids})

@@ -28,6 +28,7 @@ class _Pending:
     expires: float
     told: asyncio.Event
     acknowledged: bool = False
+    lost: str = ""  # why it never will be
 
 
 class Acknowledgements:
@@ -60,11 +61,18 @@ class Acknowledgements:
         now, channel = asyncio.get_running_loop().time(), self._sent_on.pop(batch)
         for other in self._waiting():
             if (other.channel, other.ack_id) == (channel, ack_id):
+                other.lost = "Splunk was restarted before the indexers acknowledged it"
                 other.told.set()
                 self.change_channel()
         self._pending[batch] = _Pending(channel, ack_id, now + self._timeout, asyncio.Event())
         if self._asking is None or self._asking.done():
             self._asking = asyncio.create_task(self._ask_on())
+
+    def give_up(self, reason: str) -> None:
+        """Nobody will say any more whether the indexers have what waits: it is sent again."""
+        for pending in self._waiting():
+            pending.lost = reason
+            pending.told.set()
 
     def is_pending(self, batch: Batch) -> bool:
         """Whether the batch need not be sent."""
@@ -84,9 +92,9 @@ class Acknowledgements:
         self._pending.pop(batch, None)
         if pending.acknowledged:
             return CONFIRMED
-        if pending.told.is_set():
-            return Outcome(Fate.RETRY, "Splunk was restarted before the indexers acknowledged it")
-        return Outcome(Fate.RETRY, f"not acknowledged by the indexers within {self._timeout:g}s")
+        if pending.lost:
+            return Outcome(Fate.RETRY, pending.lost, unsure=True)
+        return Outcome(Fate.RETRY, f"not acknowledged by the indexers within {self._timeout:g}s", unsure=True)
 
     async def close(self) -> None:
         """Ask no more."""

@@ -107,6 +107,15 @@ async def test_one_by_one_each_event_has_an_answer_of_its_own(service: LogServic
     assert found == {"Topic": "events", "Id": "0" * 15 + "1", "Attempts": "1", "Timestamp": str(NOON + 10**9)}
 
 
+@pytest.mark.parametrize("status", [401, 503])
+async def test_a_service_that_takes_nothing_is_not_asked_for_each_event(
+    service: LogService, status: int
+) -> None:
+    service.script = [Reply(status)] * 100
+    await sent(service, [b"%d" % number for number in range(100)], framing="one", requests_at_once=4)
+    assert len(service.requests) <= 8 + 4
+
+
 async def test_addresses_by_event(service: LogService) -> None:
     bodies = [b'{"app":"a/b?c"}', b'{"app":"x"}', b"text", b'{"app":"x","n":1}']
     settings = {"path": "/{topic}/{field:app}?t=%Y", "fallback_path": "/rest", "url": f"{service.url}/in/"}

@@ -137,7 +137,7 @@ async def test_what_is_not_acknowledged_in_time_is_sent_again(service: Splunk) -
     async with opened(acknowledged(service, ack_timeout=0.05)) as sink:
         batch = batch_of(sink, messages_of(BODIES))
         outcome = await sink.send(batch)
-        assert outcome == Outcome(Fate.RETRY, "not acknowledged by the indexers within 0.05s")
+        assert outcome == Outcome(Fate.RETRY, "not acknowledged by the indexers within 0.05s", unsure=True)
         service.indexes_at_once = True
         assert await sink.send(batch) is CONFIRMED
     assert len(service.events) == 8
@@ -170,10 +170,29 @@ async def test_many_batches_are_asked_for_in_one_question(service: Splunk) -> No
     assert len(questions) <= 3
 
 
-async def test_a_token_without_acknowledgement_is_somebody_s_to_mend() -> None:
-    async with running("splunk") as (_, settings), opened(settings | {"acknowledge": True}) as sink:
-        outcome = await sink.send(batch_of(sink, messages_of(BODIES)))
-    assert outcome.fate is Fate.BLOCKED
+async def test_a_token_without_acknowledgement_is_told_of_and_nothing_sent_twice(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with running("splunk") as (service, settings), opened(settings | {"acknowledge": True}) as sink:
+        for start in (0, 4):
+            assert await sink.send(batch_of(sink, messages_of(BODIES, start=start))) is CONFIRMED
+    assert len(service.events) == 8
+    (warning,) = caplog.messages
+    assert "no indexer acknowledgement" in warning
+
+
+async def test_what_waits_when_a_token_stops_to_acknowledge_is_sent_again(
+    service: Splunk, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with opened(acknowledged(service)) as sink:
+        batch = batch_of(sink, messages_of(BODIES))
+        sending = asyncio.create_task(sink.send(batch))
+        await eventually_async(lambda: service.events)
+        service.acknowledges = False
+        outcome = await asyncio.wait_for(sending, 10)
+        assert (outcome.fate, outcome.unsure) == (Fate.RETRY, True)
+        assert await sink.send(batch) is CONFIRMED
+    assert "no indexer acknowledgement" in caplog.text
 
 
 @pytest.mark.parametrize(
