@@ -121,6 +121,16 @@ class NamedSink(BaseModel):
         requests = self.rate.requests * (self._batch(batch).max_messages)
         return min((rate * seconds for rate in (self.rate.events, requests) if rate), default=float("inf"))
 
+    def check_ages(self, batch: BatchLimits, budget: float) -> None:
+        """Batches must be cut well before nsqd gets their messages back. Raises ValueError."""
+        age, time = self._batch(batch).max_age, self.retry.budget or budget
+        if age > time / 2:
+            where = f"sink {self.name}: " if self.name else ""
+            raise ValueError(
+                f"{where}batch.max_age of {age:g}s leaves too little of a retry.budget of {time:g}s for tries:"
+                " make it half of that at most"
+            )
+
     def shown(self) -> dict[str, object]:
         """For /config: secrets masked."""
         return {**self.model_dump(mode="json", exclude={"to"}), "to": self.to.shown()}

@@ -101,6 +101,12 @@ class ShipSettings(BaseModel):
         return value
 
     @model_validator(mode="after")
+    def _check_ages(self) -> ShipSettings:
+        for sink in self.sinks:
+            sink.check_ages(self._batch(), self.retry_budget)
+        return self
+
+    @model_validator(mode="after")
     def _check_routes(self) -> ShipSettings:
         names = [sink.name for sink in self.sinks]
         for each in self.transforms:

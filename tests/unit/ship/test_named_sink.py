@@ -99,3 +99,21 @@ def test_the_share_of_refusals_is_for_all_sinks() -> None:
     (route,) = pipeline(named(), dead_letter_max_ratio=0.9).routes()
     assert route.delivery is not None
     assert route.delivery.max_refused == 0.9
+
+
+@pytest.mark.parametrize(
+    ("own", "common"),
+    [
+        ({}, {"batch_max_age": 151}),
+        ({}, {"retry_budget": 1.5}),
+        ({"batch": {"max_age": "5m"}}, {}),
+        ({"retry": {"budget": "10s"}}, {"batch_max_age": 6}),
+    ],
+)
+def test_a_batch_is_not_given_back_before_its_first_try(own: dict[str, Any], common: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="too little of a retry.budget"):
+        pipeline(named(**own), **common)
+
+
+def test_minutes_for_a_batch_want_a_longer_budget() -> None:
+    pipeline(named(batch={"max_age": "5m"}, retry={"budget": "10m"}), batch_max_age=150)
