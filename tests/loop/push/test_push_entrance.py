@@ -7,7 +7,6 @@ import json
 import ssl
 from collections.abc import AsyncIterator, Callable
 from http import HTTPStatus
-from pathlib import Path
 
 import pytest
 from tornado.httpclient import AsyncHTTPClient, HTTPRequest, HTTPResponse
@@ -131,26 +130,6 @@ async def test_silent_handshakes_are_counted_and_end(serve, certificates, dial) 
     assert served.context.refused[HTTPStatus.SERVICE_UNAVAILABLE] == 1
     assert [await peer.read_all() for peer in peers] == [b""] * 3
     await eventually_async(lambda: not served.context.connections and not len(served.context.errands))
-
-
-def test_a_certificate_is_renewed_and_a_bad_one_changes_nothing(certificates, tmp_path) -> None:
-    chain, key = tmp_path / "chain.pem", tmp_path / "key.pem"
-
-    def put(made) -> None:
-        for source, target in ((made.server, chain), (made.server_key, key)):
-            target.write_bytes(Path(source).read_bytes())
-
-    put(certificates)
-    tls = ServerTls(str(chain), str(key))
-    before = tls.context
-    put(make_certificates(tmp_path, "new.example"))
-    tls.reload()
-    assert tls.context is not before
-    before = tls.context
-    key.write_text("nonsense")
-    with pytest.raises(ConfigError, match=r"--tls-cert .*chain.pem and its key cannot be used"):
-        tls.reload()
-    assert tls.context is before
 
 
 # proxies
