@@ -127,8 +127,8 @@ class NamedSink(BaseModel):
         if age > time / 2:
             where = f"sink {self.name}: " if self.name else ""
             raise ValueError(
-                f"{where}batch.max_age of {age:g}s leaves too little of a retry.budget of {time:g}s for tries:"
-                " make it half of that at most"
+                f"{where}batch.max_age of {age:g}s leaves too little of a retry.budget of {time:g}s for"
+                " tries: make it half of that at most"
             )
 
     def shown(self) -> dict[str, object]:
