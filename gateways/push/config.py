@@ -22,7 +22,8 @@ from gateways.push.shared.settings import SHARED_CHANNEL, SharedSettings
 from nsqgw.errors import ConfigError
 from nsqgw.lookup.client import lookup_address
 from nsqgw.protocol.names import EPHEMERAL_SUFFIX, check_channel, check_topic
-from nsqgw.service.hosts import check_host_name
+from nsqgw.service.hosts import AllowedHosts, check_host_name
+from nsqgw.service.origin import OriginPolicy
 from nsqgw.service.settings import parse_address
 
 _MAX_HOST = 24
@@ -130,6 +131,11 @@ class PushConfig:
             )
         if self.shared.url and not math.isinf(self.max_age):
             raise ConfigError("max_age is for processes without a shared history: leave one of them out")
+
+    def guards(self) -> tuple[AllowedHosts, OriginPolicy]:
+        """Whom the port for browsers answers to."""
+        origins = OriginPolicy(self.allow_origins)
+        return AllowedHosts(self.listen or "localhost:0", (*self.allow_hosts, *origins.hosts)), origins
 
     def feeding(self, topic: str) -> tuple[object, ...]:
         """What the feed of `topic` depends on: another value needs another feed."""

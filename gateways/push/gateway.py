@@ -32,6 +32,7 @@ from gateways.push.statistics import Statistics, joined, statistics
 from gateways.reach import Reach
 from nsqgw import Consumer, Producer
 from nsqgw.deadline import within
+from nsqgw.errors import NotConnected
 from nsqgw.instrument import Fact
 from nsqgw.protocol.names import EPHEMERAL_SUFFIX
 from nsqgw.service.hosts import AllowedHosts
@@ -67,7 +68,7 @@ class PushGateway:
         self._load = load
         self.reloads = {"done": 0, "failed": 0}
         self._channel = config.consumed_channel()
-        self._hosts, self._origins = _guards(config)
+        self._hosts, self._origins = config.guards()
         self._pages = {**static_pages("gateways.push"), **client_module(), **(pages or {})}
         self._reach = Reach(config.nsqd_tcp_addresses, config.lookupd_http_addresses)
         self._feeds: dict[str, Feed] = {}
@@ -163,7 +164,7 @@ class PushGateway:
         """
         try:
             config = await asyncio.to_thread(self._load) if self._load is not None else self._config
-            hosts, origins = _guards(config)
+            hosts, origins = config.guards()
             assembly = await self._assembled(config)
         except BaseException:
             self.reloads["failed"] += 1
@@ -298,8 +299,16 @@ class PushGateway:
                 await self._start_feed(topic)
             elif config.feeding(topic) != before.feeding(topic):
                 old = self._feeds[topic]
-                await self._start_feed(topic)  # first, so that an ephemeral channel is never without us
-                await self._stop_feed(old)
+                await self._start_feed(topic)
+                await self._take_over(self._feeds[topic], old)
+
+    async def _take_over(self, new: Feed, old: Feed) -> None:
+        """Stop `old` once `new` is connected, so that an ephemeral channel is never without us."""
+        try:
+            await new.consumer.wait_connected(self._config.connect_timeout)
+        except NotConnected as error:
+            logger.warning("topic %s: going on to wait: %s", new.consumer.topic, error)
+        await self._stop_feed(old)
 
     async def _end_feed(self, topic: str) -> None:
         feed = self._feeds.pop(topic)
@@ -387,9 +396,3 @@ class PushGateway:
             max_in_flight=self._config.max_in_flight,
             **self._config.access.options(),
         )
-
-
-def _guards(config: PushConfig) -> tuple[AllowedHosts, OriginPolicy]:
-    """Whom the port for browsers answers to. Raises ConfigError."""
-    origins = OriginPolicy(config.allow_origins)
-    return AllowedHosts(config.listen or "localhost:0", (*config.allow_hosts, *origins.hosts)), origins

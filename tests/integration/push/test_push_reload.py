@@ -100,6 +100,26 @@ def test_a_reload_changes_topics_origins_and_limits_and_drops_nobody_else(nsqd, 
         assert "Traceback" not in push.log
 
 
+def test_another_connection_to_nsqd_takes_the_place_of_the_old_one_unseen(nsqd, tmp_path: Path) -> None:
+    file = tmp_path / "push.toml"
+    text = FILE.format(nsqd=nsqd.tcp_address, listen="", more=EVENTS)
+    file.write_text(text)
+    with Nsqgw(tmp_path, "push", "--config", str(file)) as push:
+        address = push.wait_for(r"streaming events on http://([^\s\"]+)")
+        with connect(f"ws://{address}/stream/events", proxy=None, close_timeout=1) as browser:
+            publish(nsqd.tcp_address, "events", "one")
+            assert browser.recv(timeout=10) == "one"
+            file.write_text(text.replace("[listen]", "max_in_flight = 7\n[listen]"))
+            push.send(signal.SIGHUP)
+            for number in range(20):
+                publish(nsqd.tcp_address, "events", str(number))
+            push.wait_for("nsqgw push reloaded")
+            publish(nsqd.tcp_address, "events", "last")
+            got = {browser.recv(timeout=10) for _ in range(21)}
+            assert got == {*map(str, range(20)), "last"}
+        assert push.terminate() == 0
+
+
 def test_validate_tells_what_is_wrong_and_what_is_not_reached(nsqd, tmp_path: Path) -> None:
     file = tmp_path / "push.toml"
     file.write_text(FILE.format(nsqd=nsqd.tcp_address, listen="", more=EVENTS))
