@@ -281,6 +281,8 @@ class PushGateway:
         before, context = self._config, self._context
         if config.listen != before.listen:
             logger.warning("the port for browsers, %s, is opened at the next start", config.listen)
+        if config.shared != before.shared:
+            logger.warning("another shared history is followed at the next start")
         self._config = config
         self._reach = Reach(config.nsqd_tcp_addresses, config.lookupd_http_addresses)
         self._routes.renew(hosts, origins)

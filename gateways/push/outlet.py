@@ -33,6 +33,8 @@ class HubOutlet:
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self._seen: defaultdict[str, Seen] = defaultdict(Seen)
+        self._routed = asyncio.Lock()
+        """Several topics may have messages for a channel that routes make: one burst after the other."""
 
     def unknown(self, topic: str, entries: Sequence[Entry]) -> Sequence[Entry]:
         seen = self._seen[topic]
@@ -40,5 +42,12 @@ class HubOutlet:
 
     async def put(self, routed: Mapping[str, Sequence[Entry]]) -> None:
         for channel, entries in routed.items():
-            for _ in self._hub.fan_out(channel, entries):
-                await asyncio.sleep(0)
+            if self._hub.routing.is_fixed(channel):
+                await self._fan_out(channel, entries)
+            else:
+                async with self._routed:
+                    await self._fan_out(channel, entries)
+
+    async def _fan_out(self, channel: str, entries: Sequence[Entry]) -> None:
+        for _ in self._hub.fan_out(channel, entries):
+            await asyncio.sleep(0)
