@@ -179,3 +179,42 @@ def test_a_policy_is_read_and_told(text: str) -> None:
 def test_what_is_no_policy_is_refused_by_name(text: str) -> None:
     with pytest.raises(ConfigError, match="policy"):
         parse_policy(text)
+
+
+def torn(waiting: Backlog) -> list[tuple[bytes, int, bool]]:
+    """Everything in it, with what is lost before each, and whether more is."""
+    found = []
+    while (entry := waiting.take()) is not None:
+        found.append((entry.data, entry.lost, entry.torn))
+    return found
+
+
+def test_a_tear_is_told_where_it_was() -> None:
+    waiting = backlog(9)
+    assert waiting.add(burst(b"1"), bare, 0.0)
+    waiting.tear("t")
+    assert waiting.add(burst(b"2"), bare, 0.0)
+    waiting.tear("t")
+    assert torn(waiting) == [(b"1", 0, False), (b"2", 0, True), (b"", 0, True)]
+
+
+def test_a_tear_outlives_the_messages_that_are_dropped() -> None:
+    waiting = lossy(Lag.DROP_OLDEST, room=1)
+    waiting.add(burst(b"12345"), bare, 0.0)
+    waiting.tear("t")
+    for body in (b"23456", b"34567"):
+        waiting.add(burst(body), bare, 0.0)
+    assert torn(waiting) == [(b"34567", 2, True)]
+    conflating = lossy(Lag.CONFLATE)
+    conflating.tear("t")
+    for body in (b"1", b"2"):
+        conflating.add(burst(body), bare, 0.0)
+    assert torn(conflating) == [(b"2", 0, True)]
+
+
+def test_what_a_pattern_covers_is_forgotten_with_it() -> None:
+    waiting = backlog(9)
+    for topic in ("a.1", "a.2", "b"):
+        waiting.add(burst(b"1", topic=topic), bare, 0.0)
+    waiting.forget("a.*")
+    assert taken(waiting) == [(0, b"1")]
