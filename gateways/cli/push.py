@@ -14,6 +14,7 @@ import click
 from click.core import ParameterSource
 
 from gateways.cli.config_errors import reported
+from gateways.cli.event_loop import runner
 from gateways.cli.open_files import allow_all_files
 from gateways.cli.push_channels import CHANNELS
 from gateways.cli.push_compat import PUSH_STREAM
@@ -112,6 +113,7 @@ def run_gateway(program: PushProgram, load: Callable[[], PushConfig] | None = No
         admin_address=worker.admin if worker is not None else service.admin_address,
         drain_timeout=service.drain_timeout + (_LAST_WORDS if isinstance(gateway, PushProcesses) else 0.0),
         allow_hosts=service.allow_hosts,
+        runner=runner(service.event_loop),
     )
 
 

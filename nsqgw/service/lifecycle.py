@@ -14,7 +14,7 @@ import enum
 import logging
 import signal
 import sys
-from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from nsqgw.deadline import within
@@ -98,10 +98,15 @@ class _Phase(enum.Enum):
 
 
 def run(
-    service: Service, *, admin_address: str | None, drain_timeout: float, allow_hosts: Iterable[str] = ()
+    service: Service,
+    *,
+    admin_address: str | None,
+    drain_timeout: float,
+    allow_hosts: Iterable[str] = (),
+    runner: Callable[[Coroutine[Any, Any, int]], int] = asyncio.run,
 ) -> int:
-    """Run `service` in an event loop of its own until it has stopped; see `serve`."""
-    return asyncio.run(
+    """Run `service` in an event loop of its own, made by `runner`, until it has stopped; see `serve`."""
+    return runner(
         serve(service, admin_address=admin_address, drain_timeout=drain_timeout, allow_hosts=allow_hosts)
     )
 

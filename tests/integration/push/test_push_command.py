@@ -124,3 +124,36 @@ def test_as_many_browsers_may_come_as_the_system_has_files_for(nsqd, tmp_path: P
         push.wait_for("streaming events")
         soft, hard = resource.prlimit(push.process.pid, resource.RLIMIT_NOFILE)
         assert soft == hard
+
+
+@pytest.mark.parametrize("event_loop", ["asyncio", "uvloop"])
+def test_the_event_loop_is_the_one_asked_for(nsqd, tmp_path: Path, event_loop: str) -> None:
+    flags = ("--nsqd-tcp-address", nsqd.tcp_address, "--listen", "127.0.0.1:0", "--admin-address", "")
+    with Nsqgw(tmp_path, "push", *TOPIC, *flags, "--event-loop", event_loop) as push:
+        address = push.wait_for(r"streaming events on http://([^\s\"]+)")
+        loaded = Path(f"/proc/{push.process.pid}/maps").read_text()
+        assert ("uvloop" in loaded) == (event_loop == "uvloop")
+        with connect(f"ws://{address}/connect", proxy=None, subprotocols=["nsqgw.v1.json"]) as websocket:
+            websocket.recv(timeout=10)
+            websocket.send('{"id": 1, "op": "subscribe", "channel": "events"}')
+            websocket.recv(timeout=10)
+            asyncio.run(publish(nsqd.tcp_address, b"hello"))
+            assert '"data":"hello"' in websocket.recv(timeout=10)
+        assert push.terminate() == 0
+        assert "Traceback" not in push.log
+
+
+WITHOUT_UVLOOP = """
+import sys
+sys.modules["uvloop"] = None
+from gateways.cli.main import main
+sys.exit(main())
+"""
+
+
+def test_without_uvloop_one_line_says_how_to_get_it(tmp_path: Path) -> None:
+    flags = (*TOPIC, *NOWHERE, "--event-loop", "uvloop")
+    with Nsqgw(tmp_path, "push", *flags, program=("-c", WITHOUT_UVLOOP)) as push:
+        assert push.wait() == 2
+        assert "pip install 'nsqgw[uvloop]'" in push.log
+        assert "Traceback" not in push.log
