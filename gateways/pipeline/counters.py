@@ -69,7 +69,7 @@ class SinkCounters:
     failed                    events that a try did not bring to the sink, by their fate
     retry_after               seconds that the sink asked to be left alone
     duplicates                confirmed events that the sink had already, and kept once
-    maybe_duplicates          events that were sent in tries without an answer, and are tried again
+    maybe_duplicates          events that were sent without an answer, and are sent again
     dropped                   events that a best-effort sink did not get, by one of DROP_REASONS
     """
 
@@ -98,5 +98,6 @@ class SinkCounters:
         for fate in {*fates} - {Fate.CONFIRMED}:
             self.failed[fate.value] += fates.count(fate)
         self.duplicates += outcome.duplicates
+        self.maybe_duplicates += outcome.sent_again
         if outcome.unsure:
             self.maybe_duplicates += fates.count(Fate.RETRY)

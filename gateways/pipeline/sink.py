@@ -47,6 +47,7 @@ class Outcome:
     reasons      why single events were refused, by their index in the batch; the others have `reason`
     unsure       what is to be tried again was sent, and nobody knows whether it was taken
     duplicates   so many of the confirmed ones were there already
+    sent_again   so many of the confirmed ones were sent before without an answer: they may be there twice
     """
 
     fate: Fate
@@ -56,6 +57,7 @@ class Outcome:
     reasons: Mapping[int, str] | None = None
     unsure: bool = False
     duplicates: int = 0
+    sent_again: int = 0
 
 
 CONFIRMED = Outcome(Fate.CONFIRMED)

@@ -124,6 +124,8 @@ def _read(file: FilePath) -> Document:
         raise BadConfigFile([f"{file}: is not UTF-8 at byte {error.start}"]) from error
     except tomllib.TOMLDecodeError as error:
         raise BadConfigFile([_syntax_error(file, text, str(error))]) from error
+    except RecursionError as error:
+        raise BadConfigFile([f"{file}: is too deep: write fewer lists inside lists"]) from error
 
 
 def _parsed_json(file: FilePath, text: str) -> dict[str, Any]:

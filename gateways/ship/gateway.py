@@ -168,7 +168,7 @@ class ShipGateway:
             found: ShipConfig | str
             try:
                 found = await asyncio.to_thread(load)
-            except (NSQError, OSError) as error:
+            except Exception as error:  # noqa: BLE001  # the reload that follows tells of it
                 found = str(error)
             if found == in_force:
                 continue
@@ -178,6 +178,8 @@ class ShipGateway:
                 logger.error("the old settings stay in force: %s", error)
                 if isinstance(found, ShipConfig):
                     continue  # it may be that a sink of it is down: tried again
+            except Exception:  # a mistake of ours: what runs goes on
+                logger.exception("%s: the reload failed", self.name)
             else:
                 logger.info("the changed configuration is in force")
             in_force = found

@@ -21,12 +21,16 @@ TOO_LARGE = 413
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One answer: `body` is cut where the reader's bound was reached, and then `complete` is False."""
+    """One answer: `body` is cut where the reader's bound was reached, and then `complete` is False.
+
+    `sent_again` when the request was sent before on a connection that ended without an answer.
+    """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
     complete: bool = True
+    sent_again: bool = False
 
     @property
     def summary(self) -> str:

@@ -13,7 +13,7 @@ import logging
 import random
 import ssl
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 from weakref import WeakKeyDictionary
 
@@ -204,7 +204,10 @@ class HttpSinkBase(abc.ABC):
 
     async def send_part(self, place: str, batch: Batch) -> Outcome:
         """One request, for events that all go to `place`."""
-        return await self.deliver(self.request(batch, place), lambda answer: self.judge(batch, answer))
+        outcome = await self.deliver(self.request(batch, place), lambda answer: self.judge(batch, answer))
+        if outcome.unsure and outcome.fate is Fate.CONFIRMED:
+            return replace(outcome, unsure=False, sent_again=len(batch))
+        return outcome
 
     async def close(self) -> None:
         """Cut the requests under way."""
@@ -238,7 +241,7 @@ class HttpSinkBase(abc.ABC):
 
         A host that may be tried again later is left alone for a while, by all requests; where one needs a
         person, the others are asked all the same. Only when none is left is the batch the pipeline's to try
-        again.
+        again. One that is confirmed is `unsure` when it was sent before without an answer.
         """
         assert self._compressor is not None, "the sink was not opened"
         body = await self._compressor(request.body) if request.body else b""
@@ -246,6 +249,7 @@ class HttpSinkBase(abc.ABC):
         if body:
             headers |= self._compressor.headers
         clock = asyncio.get_running_loop().time
+        unsure = False
         for endpoint in self._endpoints.order(clock()):
             started = clock()
             endpoint.in_flight += 1
@@ -253,6 +257,7 @@ class HttpSinkBase(abc.ABC):
                 outcome = await self._try(endpoint, request, headers, body, judge)
             finally:
                 endpoint.in_flight -= 1
+            unsure |= outcome.unsure
             if outcome.fate is Fate.RETRY and outcome.per_event is None:
                 note_failure(endpoint, clock(), outcome.retry_after)
             else:
@@ -261,7 +266,7 @@ class HttpSinkBase(abc.ABC):
                     break
             if len(self._endpoints) > 1:
                 logger.info("%s: %s", mask_url(str(endpoint.address)), outcome.reason)
-        return outcome
+        return replace(outcome, unsure=True) if unsure and not outcome.unsure else outcome
 
     async def ask(self, url: str, judge: Judge) -> Outcome:
         """GET any page with what requests of this sink have: credentials, TLS, time limits."""
@@ -296,6 +301,8 @@ class HttpSinkBase(abc.ABC):
         except (NSQError, OSError) as error:
             return _failure(error)
         outcome = judge(answer)
+        if answer.sent_again:
+            outcome = replace(outcome, unsure=True)
         if self._oauth2 is not None and self._oauth2.note(authorization or "", answer.status):
             return Outcome(Fate.RETRY, f"{answer.summary}: the token is not taken any more")
         if outcome.fate is not Fate.CONFIRMED and answer.body and logger.isEnabledFor(logging.DEBUG):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from tornado.http1connection import HTTP1Connection, HTTP1ConnectionParameters
@@ -20,7 +21,7 @@ from nsqgw.config import TlsConfig
 from nsqgw.connection.stream import open_stream
 from nsqgw.connection.tls import client_context, encrypted, server_name
 from nsqgw.deadline import within
-from nsqgw.errors import ConnectionClosed
+from nsqgw.errors import ConnectionClosed, ConnectionFailed
 from nsqgw.http.address import HttpAddress
 
 _MAX_HEADER_BYTES = 64 * 1024
@@ -95,15 +96,24 @@ class HttpClient:
         body: bytes,
         keep_bytes: int,
     ) -> Answer:
+        sent_again = False
         while (connection := self._take_idle(address)) is not None:
             try:
-                return await self._exchange(connection, address, start, headers, body, keep_bytes)
+                answer = await self._exchange(connection, address, start, headers, body, keep_bytes)
+                return replace(answer, sent_again=sent_again)
             except ConnectionClosed:
                 if connection.answered:
                     raise
-                # The server closed it as the request left: nothing is wrong with the server.
-        connection = await within(self._connect_timeout, self._connect(address))
-        return await self._exchange(connection, address, start, headers, body, keep_bytes)
+                # The server closed it as the request left: as a rule nothing is wrong with the server.
+                sent_again = True
+        try:
+            connection = await within(self._connect_timeout, self._connect(address))
+        except ConnectionFailed as error:
+            if sent_again:
+                raise ConnectionClosed(str(error)) from error
+            raise
+        answer = await self._exchange(connection, address, start, headers, body, keep_bytes)
+        return replace(answer, sent_again=sent_again)
 
     async def _exchange(
         self,

@@ -73,6 +73,8 @@ async def send_parts(
         raise
     refused = {index: failure for index, failure in settled.items() if failure is not None}
     outcome = outcome_of(len(batch), {**sending.failures, **refused})
+    if sending.sent_again:
+        outcome = replace(outcome, sent_again=sending.sent_again)
     if not sending.failures:
         return outcome
     return replace(outcome, retry_after=max(sending.waits, default=None), unsure=sending.unsure)
@@ -92,6 +94,7 @@ class _Sending:
         self.failures: dict[int, Failure] = {}
         self.waits: list[float] = []
         self.unsure = False
+        self.sent_again = 0
 
     async def send_lane(self, lane: Sequence[Part]) -> None:
         """Its parts, in their order."""
@@ -114,6 +117,7 @@ class _Sending:
         if outcome.retry_after is not None:
             self.waits.append(outcome.retry_after)
         self.unsure |= outcome.unsure
+        self.sent_again += outcome.sent_again
         self._in_vain = self._in_vain + 1 if outcome.fate is Fate.RETRY else 0
         self._blocked = self._blocked + 1 if outcome.fate is Fate.BLOCKED else 0
         halved = outcome.per_event is None and outcome.fate in (Fate.REJECTED, Fate.TOO_LARGE)

@@ -134,7 +134,7 @@ class SplunkSink(HttpSinkBase):
             outcome = await super().send(batch)
             if outcome.fate is Fate.RETRY:
                 self._acks.change_channel()
-            if outcome is not CONFIRMED or not self._acks.is_pending(batch):
+            if outcome.fate is not Fate.CONFIRMED or not self._acks.is_pending(batch):
                 return outcome
         return await self._acks.wait(batch)
 

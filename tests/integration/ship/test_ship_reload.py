@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from gateways.ship.config import ShipConfig
 from gateways.ship.config_file import load_config
 from gateways.ship.gateway import ShipGateway
 from harness.embedded import EmbeddedNsqd
@@ -145,6 +146,26 @@ async def test_a_changed_file_or_secret_is_followed(
     edit(file, 'nam = "audit"', 'name = "renamed"')
     await eventually_async(lambda: [each.name for each in gateway.running()] == ["app", "renamed"])
     assert gateway.reloads == {"done": 2, "failed": 1}, "a bad file is told once"
+    await gateway.stop()
+
+
+async def test_a_mistake_while_a_file_is_read_does_not_end_the_following(
+    nsqd: EmbeddedNsqd, file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    edit(file, "[service]", '[service]\nreload_interval = "20ms"')
+    mistakes = [RecursionError("too deep")] * 2
+
+    def load() -> ShipConfig:
+        if mistakes:
+            raise mistakes.pop()
+        return load_config(file)
+
+    gateway = ShipGateway(load_config(file), load)
+    await gateway.start()
+    await eventually_async(lambda: gateway.reloads["failed"] == 1)
+    assert "too deep" in caplog.text
+    edit(file, 'name = "audit"', 'name = "renamed"')
+    await eventually_async(lambda: [each.name for each in gateway.running()] == ["app", "renamed"])
     await gateway.stop()
 
 

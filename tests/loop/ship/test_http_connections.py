@@ -62,7 +62,8 @@ async def test_a_server_that_closes_gets_a_new_connection(answer: bytes) -> None
         opened(settings_for("loggly", f"http://{server.address}")) as sink,
     ):
         for _ in range(3):
-            assert await sink.send(batch_of(sink, messages_of([b"a"]))) is CONFIRMED
+            outcome = await sink.send(batch_of(sink, messages_of([b"a"])))
+            assert (outcome.fate, outcome.unsure) == (Fate.CONFIRMED, False)
         assert server.connections == 3
 
 
@@ -181,3 +182,22 @@ async def test_a_client_certificate_is_shown_to_those_who_ask(tmp_path: Path) ->
         assert (await sink.send(batch_of(sink, messages_of([b"a"])))).fate in (Fate.RETRY, Fate.BLOCKED)
     server.close()
     await server.wait_closed()
+
+
+async def test_what_another_host_may_have_taken_may_be_there_twice() -> None:
+    async with running("loggly") as (silent, settings), running("loggly") as (other, _):
+        silent.script = [Reply(raw=b"")]
+        async with opened(settings | {"url": [silent.url, other.url]}) as sink:
+            outcome = await sink.send(batch_of(sink, messages_of([b"a", b"b"])))
+    assert (outcome.fate, outcome.sent_again) == (Fate.CONFIRMED, 2)
+    assert (len(silent.requests), len(other.requests)) == (1, 1)
+
+
+@pytest.mark.parametrize("place", ["", "{id}"])
+async def test_what_was_sent_on_a_connection_that_ended_may_be_there_twice(place: str) -> None:
+    async with running("loggly") as (service, settings), opened(settings | {"tags": [place or "a"]}) as sink:
+        assert await sink.send(batch_of(sink, messages_of([b"a"]))) is CONFIRMED
+        service.script = [Reply(raw=b"")]
+        outcome = await sink.send(batch_of(sink, messages_of([b"b", b"c"], start=1)))
+    assert (outcome.fate, outcome.unsure) == (Fate.CONFIRMED, False)
+    assert outcome.sent_again == (1 if place else 2)

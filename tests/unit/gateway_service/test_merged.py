@@ -88,3 +88,8 @@ def test_a_syntax_error_names_its_file(tmp_path: Path) -> None:
     folder = written(tmp_path, a=COMMON, b="x = \n")
     (line,) = lines(folder)
     assert line.startswith("b.toml:1: is no TOML")
+
+
+def test_what_is_too_deep_names_its_file(tmp_path: Path) -> None:
+    (line,) = lines(written(tmp_path, a=COMMON, b="x = " + "[" * 20_000))
+    assert line == "b.toml: is too deep: write fewer lists inside lists"
