@@ -42,6 +42,35 @@ class _KeyedSettings(StepSettings):
         )
 
 
+class Passed:
+    """Which events of each key have passed since its window began; windows that are over take no memory."""
+
+    def __init__(self, most: int, window: float, max_keys: int) -> None:
+        self._most = most
+        self._window = window
+        self._max_keys = max_keys
+        self._windows: OrderedDict[str, tuple[float, set[str]]] = OrderedDict()  # the oldest first
+
+    def __len__(self) -> int:
+        """Keys that are remembered."""
+        return len(self._windows)
+
+    def admits(self, key: str, event: str, now: float) -> bool:
+        """Whether the event goes on, as one of the first of its key or because it did so before."""
+        while self._windows and now - next(iter(self._windows.values()))[0] >= self._window:
+            self._windows.popitem(last=False)
+        found = self._windows.get(key)
+        if found is None:
+            found = self._windows[key] = now, set()
+            if len(self._windows) > self._max_keys:
+                self._windows.popitem(last=False)
+        passed = found[1]
+        if event not in passed and len(passed) >= self._most:
+            return False
+        passed.add(event)
+        return True
+
+
 class ThrottleSettings(_KeyedSettings):
     """The first events of a key in each `window` go on; the others are dropped on purpose.
 
@@ -56,23 +85,10 @@ class ThrottleSettings(_KeyedSettings):
 
     def build(self, clock: Clock = time.monotonic) -> Transform:
         """See `StepSettings.build`."""
-        key_of, most, window, max_keys = self._key_of(), self.events, self.window, self.max_keys
-        seen: OrderedDict[str, tuple[float, set[str]]] = OrderedDict()
+        key_of, passed = self._key_of(), Passed(self.events, self.window, self.max_keys)
 
         def throttle(record: Record) -> Record | None:
-            key, now, event = key_of(record), clock(), event_id(record.message)
-            began, passed = seen.get(key, (float("-inf"), set()))
-            if now - began >= window:
-                passed = set()
-                seen.pop(key, None)
-                seen[key] = now, passed
-                if len(seen) > max_keys:
-                    seen.popitem(last=False)
-            if event not in passed:
-                if len(passed) >= most:
-                    return None
-                passed.add(event)
-            return record
+            return record if passed.admits(key_of(record), event_id(record.message), clock()) else None
 
         return throttle
 

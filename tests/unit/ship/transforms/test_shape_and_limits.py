@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from gateways.pipeline.event import Event
 from gateways.pipeline.transforms import Rejected
-from gateways.ship.transforms.limits import DedupeSettings, ThrottleSettings
+from gateways.ship.transforms.limits import DedupeSettings, Passed, ThrottleSettings
 from gateways.ship.transforms.transform import Record, Transform
 from harness.transforming import DECODE_JSON, SETTINGS, chain_of, event_body, one_message, transformed
 
@@ -123,6 +123,13 @@ def test_throttle() -> None:
     assert passing(step, a[1], a[2]) == [True, False], "a redelivery is treated as the first delivery was"
     clock.now = 10.0
     assert passing(step, *a) == [True, True, False, False]
+
+
+def test_windows_that_are_over_take_no_memory() -> None:
+    passed = Passed(2, window=10.0, max_keys=1_000_000)
+    for second in range(100):
+        assert passed.admits(f"key {second}", "event", float(second))
+        assert len(passed) <= 10
 
 
 def test_what_throttle_remembers_is_bounded() -> None:
