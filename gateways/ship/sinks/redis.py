@@ -154,7 +154,9 @@ class RedisSink:
         failures |= self._failures(answers, sorted(sent))
         if failures:  # a server that became a replica refuses on its connections what the new one takes
             await self._redis.connection_pool.disconnect(inuse_connections=False)
-        return outcome_of(len(batch), failures)
+        outcome = outcome_of(len(batch), failures)
+        twice = self._lacks_copies(answers) and not self._settings.dedupe
+        return replace(outcome, unsure=True) if twice else outcome
 
     async def close(self) -> None:
         """Cut the connections."""
@@ -196,11 +198,15 @@ class RedisSink:
             for index, answer in zip(sent, answers, strict=False)
             if isinstance(answer, Exception)
         }
-        wanted = self._settings.wait_replicas
-        if wanted and answers and not (isinstance(answers[-1], int) and answers[-1] >= wanted):
-            missing = (Fate.RETRY, f"fewer than {wanted} replicas have it in time")
+        if self._lacks_copies(answers):
+            missing = (Fate.RETRY, f"fewer than {self._settings.wait_replicas} replicas have it in time")
             return dict.fromkeys(sent, missing) | failed
         return failed
+
+    def _lacks_copies(self, answers: Sequence[Any]) -> bool:
+        """Whether the events are there, and not on as many replicas as they have to be."""
+        wanted = self._settings.wait_replicas
+        return bool(wanted and answers) and not (isinstance(answers[-1], int) and answers[-1] >= wanted)
 
 
 def _failure(error: Exception) -> Failure:

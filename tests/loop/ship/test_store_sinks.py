@@ -243,6 +243,7 @@ async def test_replicas_that_are_not_there_confirm_nothing(opened: Open) -> None
         sink = await opened({**store.config, "wait_replicas": 1, "timeout": 0.2})
         outcome = await sink.send(batch_for(sink, b"body"))
         assert (outcome.fate, outcome.reason) == (Fate.RETRY, "fewer than 1 replicas have it in time")
+        assert outcome.unsure, "they are there, and pushed again"
 
 
 async def test_wrong_credentials_for_redis_need_a_person(opened: Open) -> None:
