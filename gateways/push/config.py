@@ -119,6 +119,11 @@ class PushConfig:
             parse_address(self.listen)
         self._check_shared()
 
+    @property
+    def drain_time(self) -> float:
+        """Seconds for stopping, once it has begun."""
+        return self.drain_timeout - self.drain_delay
+
     def consumed_channel(self) -> str:
         """The channel of NSQ: the one set, else a shared one, or one of this process alone."""
         return self.channel or (SHARED_CHANNEL if self.shared.url else process_channel())

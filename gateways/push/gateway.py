@@ -6,16 +6,14 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
 from typing import TYPE_CHECKING
 
 from gateways.push.access.assembly import Assembly
 from gateways.push.companions import check_alone
 from gateways.push.config import PushConfig
 from gateways.push.context import Context
-from gateways.push.continuity import Continuity
 from gateways.push.drain import send_off
-from gateways.push.feed import Feed
+from gateways.push.feeds import Feeds
 from gateways.push.front import Front
 from gateways.push.http import Response
 from gateways.push.hub import Hub
@@ -29,11 +27,7 @@ from gateways.push.session import Session
 from gateways.push.shared.follower import Follower
 from gateways.push.shared.store import Store
 from gateways.push.statistics import Statistics, joined, statistics
-from gateways.reach import Reach
-from nsqgw import Consumer, Producer
-from nsqgw.deadline import within
-from nsqgw.errors import NotConnected
-from nsqgw.instrument import Fact
+from nsqgw import Producer
 from nsqgw.protocol.names import EPHEMERAL_SUFFIX
 from nsqgw.service.hosts import AllowedHosts
 from nsqgw.service.origin import OriginPolicy
@@ -44,9 +38,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Parts of the drain: for browsers to be sent off, for messages in hand until they go back to nsqd, for a feed
-# until it is given up; and when browsers are dropped.
-_SPREAD_PART, _CONSUMERS_PART, _FEEDS_PART, _BROWSERS_PART = 0.3, 0.3, 0.4, 0.9
+# Parts of the drain: for browsers to be sent off, and when those who are left are dropped.
+_SPREAD_PART, _BROWSERS_PART = 0.3, 0.9
 
 
 class PushGateway:
@@ -70,16 +63,13 @@ class PushGateway:
         self._channel = config.consumed_channel()
         self._hosts, self._origins = config.guards()
         self._pages = {**static_pages("gateways.push"), **client_module(), **(pages or {})}
-        self._reach = Reach(config.nsqd_tcp_addresses, config.lookupd_http_addresses)
-        self._feeds: dict[str, Feed] = {}
-        self._feeds_changed = asyncio.Event()
+        self._feeds: Feeds | None = None
         self._routes: Routes | None = None
         self._assembly = Assembly(config.security, config.listen)
         self._front: Front | None = None
         self._context: Context | None = None
         self._producer: Producer | None = None
         self._follower: Follower | None = None
-        self._outlet: Outlet | None = None
         self._stopping = False
 
     async def start(self) -> None:
@@ -104,14 +94,12 @@ class PushGateway:
         self._front = Front(self._context, self._routes, self._assembly.tls)
         await self._assembly.start(self._context.errands)
         await self._check_alone()
-        self._outlet = await self._new_outlet(hub)
+        outlet = await self._new_outlet(hub)
         await self._front.start(self._config.listen, shared=self._config.share_port)
-        for topic in hub.topics:
-            await self._start_feed(topic)
         if self._producer is not None:
             await self._producer.start()
-        consumers = [feed.consumer for feed in self._feeds.values()]
-        await self._reach.wait(consumers, self._config.connect_timeout)
+        self._feeds = Feeds(self._config, self._channel, self._context, outlet, self._follower)
+        await self._feeds.start()
         scheme = "http" if self._assembly.tls is None else "https"
         where = f"{scheme}://{self.address}" if self.address else "what is handed over"
         logger.info("streaming %s on %s", ", ".join(hub.topics), where)
@@ -122,14 +110,15 @@ class PushGateway:
         They are told to come back whatever becomes of the feeds.
         """
         clock = asyncio.get_running_loop().time
-        ends = clock() + self._config.drain_delay + self._drain_time * _BROWSERS_PART
+        ends = clock() + self._config.drain_delay + self._config.drain_time * _BROWSERS_PART
         try:
             await asyncio.sleep(self._config.drain_delay)
             self._stopping = True
             if self._front is not None and self._context is not None:
                 self._front.stop_listening()
-                await send_off(self._context, self._drain_time * _SPREAD_PART)
-            await asyncio.gather(*(self._stop_feed(feed) for feed in self._feeds.values()))
+                await send_off(self._context, self._config.drain_time * _SPREAD_PART)
+            if self._feeds is not None:
+                await self._feeds.stop()
         finally:
             if self._follower is not None:
                 await self._follower.stop()
@@ -137,25 +126,12 @@ class PushGateway:
                 await self._front.close(ends - clock())
             self._assembly.close()
             if self._producer is not None:
-                await self._producer.stop(self._drain_time * (1 - _BROWSERS_PART))
+                await self._producer.stop(self._config.drain_time * (1 - _BROWSERS_PART))
 
     async def wait_closed(self) -> None:
         """Until a feed ends, which it does before `stop` and a reload only by raising."""
-        while True:
-            self._feeds_changed.clear()
-            feeds = list(self._feeds.values())
-            ends = [asyncio.create_task(feed.wait_closed()) for feed in feeds]
-            changed = asyncio.create_task(self._feeds_changed.wait())
-            try:
-                await asyncio.wait([*ends, changed], return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for task in (*ends, changed):
-                    task.cancel()
-                await asyncio.gather(*ends, changed, return_exceptions=True)
-            for feed, task in zip(feeds, ends, strict=True):
-                if not task.cancelled() and (task.exception() or feed in self._feeds.values()):
-                    task.result()
-                    return
+        assert self._feeds is not None, "not started"
+        await self._feeds.wait_closed()
 
     async def reload(self) -> None:
         """Read the settings, keys and certificate anew; only browsers of channels that go are sent off.
@@ -206,29 +182,22 @@ class PushGateway:
 
     def connected(self) -> dict[str, bool]:
         """For each topic whether an nsqd is connected."""
-        return {
-            topic: topic in self._feeds and self._feeds[topic].connections > 0
-            for topic in dict.fromkeys(self._config.topics)
-        }
+        connections = self._feeds.connections if self._feeds is not None else {}
+        return {topic: connections.get(topic, 0) > 0 for topic in dict.fromkeys(self._config.topics)}
 
     def ready(self) -> str | None:
         """None while every topic has a connection to nsqd."""
         if self._follower is not None and not self._follower.connected:
             return f"the shared history in {self._config.shared.shown_url} is not reached"
-        lost = [feed.consumer for feed in self._feeds.values() if not feed.connections]
-        if not lost:
-            return None
-        topics = ", ".join(consumer.topic for consumer in lost)
-        return f"no connection to nsqd for {topics}: {self._reach.why_starved(lost)}"
+        return self._feeds.starved() if self._feeds is not None else "not started"
 
     def metrics(self) -> Iterable[Metric]:
         """See `push_metrics`."""
         from gateways.push.metrics import push_metrics  # needs the extra `gateways`
 
-        if self._context is None:
+        if self._context is None or self._feeds is None:
             return ()
-        connections = {topic: feed.connections for topic, feed in self._feeds.items()}
-        return push_metrics(self._context, connections, self.reloads)
+        return push_metrics(self._context, self._feeds.connections, self.reloads)
 
     async def disconnect(
         self, *, user: str | None = None, client: str | None = None, channel: str | None = None
@@ -278,55 +247,24 @@ class PushGateway:
     async def _renew(self, config: PushConfig, hosts: AllowedHosts, origins: OriginPolicy) -> None:
         assert self._context is not None, "not started"
         assert self._routes is not None, "not started"
+        assert self._feeds is not None, "not started"
         before, context = self._config, self._context
         if config.listen != before.listen:
             logger.warning("the port for browsers, %s, is opened at the next start", config.listen)
         if config.shared != before.shared:
             logger.warning("another shared history is followed at the next start")
         self._config = config
-        self._reach = Reach(config.nsqd_tcp_addresses, config.lookupd_http_addresses)
         self._routes.renew(hosts, origins)
         await self._renew_producer()
         context.limits, context.policies = config.limits, config.policies
         context.publisher, context.publish_topics = self._producer, frozenset(config.publish_topics)
         context.presence.show(config.presence_topics)
-        for topic in [topic for topic in self._feeds if topic not in config.topics]:
-            await self._end_feed(topic)
+        await self._feeds.end_others(config)
         routing = Routing(config.topics, config.routes)
         for channel, subscriber in context.hub.renew(routing, config.history, config.channels):
             if isinstance(subscriber, Session):
                 subscriber.channel_ended(channel)
-        for topic in config.topics:
-            if topic not in self._feeds:
-                await self._start_feed(topic)
-            elif config.feeding(topic) != before.feeding(topic):
-                old = self._feeds[topic]
-                await self._start_feed(topic)
-                await self._take_over(self._feeds[topic], old)
-
-    async def _take_over(self, new: Feed, old: Feed) -> None:
-        """Stop `old` once `new` is connected, so that an ephemeral channel is never without us."""
-        try:
-            await new.consumer.wait_connected(self._config.connect_timeout)
-        except NotConnected as error:
-            logger.warning("topic %s: going on to wait: %s", new.consumer.topic, error)
-        await self._stop_feed(old)
-
-    async def _end_feed(self, topic: str) -> None:
-        feed = self._feeds.pop(topic)
-        self._feeds_changed.set()
-        await self._stop_feed(feed)
-
-    async def _start_feed(self, topic: str) -> None:
-        assert self._context is not None, "not started"
-        hub, rate = self._context.hub, self._context.policy_of(topic).rate
-        consumer = self._consumer(topic, partial(hub.tear, topic))
-        assert self._outlet is not None, "not started"
-        window, max_age = self._config.window, self._config.max_age
-        feed = Feed(consumer, hub, self._outlet, window=window, rate=rate, max_age=max_age)
-        self._feeds[topic] = feed
-        await feed.start()
-        self._feeds_changed.set()
+        await self._feeds.renew(config)
 
     async def _check_alone(self) -> None:
         config = self._config
@@ -354,20 +292,6 @@ class PushGateway:
             self._producer = self._new_producer()
             await self._producer.start()
 
-    @property
-    def _drain_time(self) -> float:
-        """Seconds for stopping, once it has begun."""
-        return self._config.drain_timeout - self._config.drain_delay
-
-    async def _stop_feed(self, feed: Feed) -> None:
-        topic, timeout = feed.consumer.topic, self._drain_time * _FEEDS_PART
-        try:
-            await within(timeout, feed.stop(self._drain_time * _CONSUMERS_PART))
-        except asyncio.TimeoutError:
-            logger.warning("topic %s: the feed did not stop within %gs", topic, timeout)
-        except Exception:  # one feed's mistake must not keep the others from being stopped
-            logger.exception("topic %s: the feed did not stop in order", topic)
-
     def _push_stream(self) -> PushStreamRoutes | None:
         """The URLs of nginx-push-stream-module, where they are served."""
         settings = self._config.push_stream
@@ -378,23 +302,5 @@ class PushGateway:
         return Producer(
             self._config.nsqd_tcp_addresses,
             lookupd_http_addresses=self._config.lookupd_http_addresses,
-            **self._config.access.options(),
-        )
-
-    def _consumer(self, topic: str, torn: Callable[[], None]) -> Consumer:
-        follower = self._follower
-        continuity = Continuity(torn if follower is None else follower.tear, shared=follower is not None)
-
-        def note(fact: Fact) -> None:
-            self._reach.note(fact)
-            continuity.note(fact)
-
-        return Consumer(
-            topic,
-            self._channel,
-            nsqd_tcp_addresses=self._config.nsqd_tcp_addresses,
-            lookupd_http_addresses=self._config.lookupd_http_addresses,
-            on_fact=note,
-            max_in_flight=self._config.max_in_flight,
             **self._config.access.options(),
         )
