@@ -6,12 +6,13 @@ import json
 
 import click
 
+from gateways.cli.subcommands import Commands
 from gateways.push.config_schema import config_schema
 
 _CONTEXT = {"help_option_names": ["-h", "--help"]}
 
 
-@click.group("config", context_settings=_CONTEXT)
+@click.group("config", cls=Commands, context_settings=_CONTEXT)
 def command() -> None:
     """What a config file can hold."""
 

@@ -147,7 +147,7 @@ def _by_flags(flags: dict[str, Any]) -> ShipConfig:
     """The configuration of one pipeline that the flags stand for."""
     for name in ("topics", "channel", "to"):
         if not flags[name]:
-            raise click.UsageError(f"Missing option '--{name.removesuffix('s')}'.")
+            raise click.UsageError(f"Missing option '--{name.removesuffix('s')}', or --config FILE")
     service = {name: flags[name] for name in ServiceSettings.model_fields if name in flags}
     settings = {
         name: value

@@ -6,13 +6,14 @@ import json
 
 import click
 
+from gateways.cli.subcommands import Commands
 from gateways.ship.config_example import example, kinds
 from gateways.ship.config_schema import config_schema
 
 _CONTEXT = {"help_option_names": ["-h", "--help"]}
 
 
-@click.group("config", context_settings=_CONTEXT)
+@click.group("config", cls=Commands, context_settings=_CONTEXT)
 def command() -> None:
     """What a config file can hold."""
 
@@ -24,7 +25,7 @@ def schema_command() -> None:
 
 
 @command.command("example", context_settings=_CONTEXT)
-@click.argument("sink", type=click.Choice(sorted(kinds())))
+@click.argument("sink", type=click.Choice(sorted(kinds())), metavar="TYPE")
 def example_command(sink: str) -> None:
-    """Print a config file for a SINK of this type, with all its settings."""
+    """Print a config file for a sink of this TYPE, with all its settings."""
     click.echo(example(sink), nl=False)

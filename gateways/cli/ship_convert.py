@@ -17,7 +17,7 @@ TOOLS = ("nsq_to_file", "nsq_to_http")
     "convert",
     context_settings={"allow_interspersed_args": False, "help_option_names": ["-h", "--help"]},
 )
-@click.argument("tool", type=click.Choice(TOOLS))
+@click.argument("tool", type=click.Choice(TOOLS), metavar="TOOL")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
 def command(ctx: click.Context, tool: str, arguments: Sequence[str]) -> None:

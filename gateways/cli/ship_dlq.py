@@ -17,6 +17,7 @@ from gateways.cli.config_errors import reported
 from gateways.cli.go_flags import GoCommand
 from gateways.cli.main import EXIT_FAILED
 from gateways.cli.options import ADDRESS, CHANNEL, DURATION, LOOKUP_ADDRESS, TOPIC, Parsed
+from gateways.cli.subcommands import Commands
 from gateways.pipeline.sink import Sink
 from gateways.ship.config_file import load_config
 from gateways.ship.dead_letters.envelope import Letter
@@ -38,14 +39,7 @@ _SHOWN_REASON = 100
 _CONTEXT = {"help_option_names": ["-h", "--help"]}
 
 
-class _InOrder(click.Group):
-    """Its help has the commands in the order in which people use them."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.commands)
-
-
-@click.group("dlq", cls=_InOrder, context_settings=_CONTEXT)
+@click.group("dlq", cls=Commands, context_settings=_CONTEXT)
 def command() -> None:
     """Look at dead letters, in a file or an NSQ topic, replay them, and take copies of them."""
 
@@ -194,6 +188,8 @@ async def _replay(flags: dict[str, Any]) -> int:
         on_progress = stack.enter_context(_progress(source.total))
         tally = await replay(source, target, wanted=wanted, rate=rate, limit=limit, on_progress=on_progress)
     _tell(tally, dry_run)
+    if source.total and not tally.seen:
+        click.echo(f"all in {flags['file']} were replayed before: --all takes them again", err=True)
     return EXIT_FAILED if tally.failed or tally.unreadable else 0
 
 

@@ -69,19 +69,29 @@ def _problem(error: Mapping[str, Any], prefix: Path, document: Any, known: Itera
     path = (*prefix, *_path_in(document, error["loc"], absent=kind == "missing"))
     if kind == "extra_forbidden":
         return unknown_key(path, known if len(path) == len(prefix) + 1 else ())
-    if kind in ("union_tag_invalid", "union_tag_not_found"):
-        expected = error["ctx"].get("expected_tags", error["ctx"]["discriminator"])
-        return Problem((*path, "type"), f"must be one of {expected}")
+    if kind == "union_tag_not_found":
+        return Problem((*path, "type"), _WORDS["missing"])
+    if kind == "union_tag_invalid":
+        return _unknown_type((*path, "type"), error["ctx"]["tag"], error["ctx"]["expected_tags"])
     if kind == "literal_error":
         return Problem(path, f"must be {error['ctx']['expected']}")
     text = text.replace("Input should be", "must be", 1)
     return Problem(path, _WORDS.get(kind, f"{text[0].lower()}{text[1:]}"))
 
 
+def _unknown_type(path: Path, given: str, expected: str) -> Problem:
+    """`expected` is pydantic's text, names in quotes with commas between them."""
+    near = difflib.get_close_matches(given, re.findall(r"'([^']+)'", expected), 1)
+    remedy = f"; did you mean {near[0]}?" if near else ""
+    return Problem(path, f"must be one of {expected}{remedy}")
+
+
 def _path_in(document: Any, loc: Sequence[str | int], *, absent: bool) -> Path:
     """`loc` without what pydantic puts in, the names of members of a union. `absent`: it ends in a key."""
     path: list[str | int] = []
     for position, part in enumerate(loc):
+        if isinstance(document, str):  # one text where a list could be: the list's index is pydantic's
+            break
         try:
             document = document[part]
         except (KeyError, IndexError, TypeError):
@@ -101,9 +111,13 @@ def told(problem: Problem, where: str, document: Any) -> str:
             return f"{where}: {_dotted(problem.path)}: {problem.text}"
     if not problem.path:
         return f"{where}: the file {problem.text}"
-    if isinstance(value, Mapping):  # too much to be shown, and its key says which one it is
+    if _has_tables(value):  # too much to be shown, and its key says which one it is
         return f"{where}: {_dotted(problem.path)}: {problem.text}"
     return f"{where}: {_dotted(problem.path)} = {_shown(problem.path, value)}: {problem.text}"
+
+
+def _has_tables(value: Any) -> bool:
+    return isinstance(value, Mapping) or (isinstance(value, list) and any(map(_has_tables, value)))
 
 
 def _dotted(path: Path) -> str:

@@ -31,7 +31,8 @@ class KeyLines:
             header = _HEADER.match(line)
             if header is not None:
                 table = self._table(header[1] == "[[", _parts(header[2]))
-                self._lines.setdefault(table, number)
+                for length in range(1, len(table) + 1):
+                    self._lines.setdefault(table[:length], number)
             elif (assignment := _ASSIGNMENT.match(line)) is not None:
                 self._lines.setdefault((*table, *_parts(assignment[1])), number)
 

@@ -81,7 +81,10 @@ def parse_destination(text: str) -> OneSink:
         return StdoutSettings()
     if kind not in _KINDS:
         shown = mask_url(text) if "//" in text or "@" in text else text
-        raise ConfigError(f"destination {shown!r} is not known: it must be one of {KNOWN}")
+        raise ConfigError(
+            f"destination {shown!r} is not known: it must be one of {KNOWN}; "
+            "others stand in a config file: nsqgw ship config example TYPE"
+        )
     if not rest and kind in ("file", "sqlite"):
         raise ConfigError(
             f"destination '{kind}:' names no file: write {kind}:PATH, such as {kind}:/var/log/events"

@@ -33,6 +33,7 @@ METADATA: dict[str, Callable[[Message], Any]] = {
     "nsq_nsqd_address": lambda message: message.nsqd_address,
 }
 """The names that stand for metadata of the message, as Redpanda Connect calls them."""
+_IN_SHORT = "compare with ==, !=, <, > or in, join with and, or, not"
 _CONSTANTS = {"true": True, "false": False, "null": None}
 _PLAIN = (str, bool, int, float, type(None))
 
@@ -170,7 +171,10 @@ def _parse(text: str) -> ast.expr:
             warnings.simplefilter("ignore")  # of escapes such as "\d", which stay as they are
             tree = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        reason = error.msg if isinstance(error, SyntaxError) else str(error) or type(error).__name__
+        if isinstance(error, SyntaxError):
+            reason = f"{error.msg.partition('.')[0]}; {_IN_SHORT}"
+        else:
+            reason = str(error) or type(error).__name__
         raise ConfigError(f"expression {text!r} cannot be read: {reason}") from None
     _check_size(text, tree)
     return tree

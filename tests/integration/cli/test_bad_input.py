@@ -24,13 +24,23 @@ SEE = "(see nsqgw ship --help)"
 USAGE = [
     (["shop"], "nsqgw: No such command 'shop': did you mean ship? (see nsqgw --help)"),
     (["version"], "nsqgw: No such command 'version' (see nsqgw --help)"),
-    (["ship"], f"nsqgw ship: Missing option '--topic' {SEE}"),
-    ([*SHIP, *NSQD], f"nsqgw ship: Missing option '--to' {SEE}"),
+    (["ship"], f"nsqgw ship: Missing option '--topic', or --config FILE {SEE}"),
+    (["ship", "valdate", "x.toml"], f"nsqgw ship: No such command 'valdate': did you mean validate? {SEE}"),
+    (
+        ["ship", "config"],
+        "nsqgw ship config: Missing command: there are schema, example (see nsqgw ship config --help)",
+    ),
+    (
+        ["ship", "dlq", "resend"],
+        "nsqgw ship dlq: No such command 'resend': there are list, show, replay, export "
+        "(see nsqgw ship dlq --help)",
+    ),
+    ([*SHIP, *NSQD], f"nsqgw ship: Missing option '--to', or --config FILE {SEE}"),
     ([*SHIP, "extra"], f"nsqgw ship: Got unexpected extra argument (extra) {SEE}"),
     (
         [*SHIP, *NSQD, "--to", "s3:bucket"],
         "nsqgw ship: Invalid value for '--to': destination 's3:bucket' is not known: it must be one of "
-        f"{KNOWN} {SEE}",
+        f"{KNOWN}; others stand in a config file: nsqgw ship config example TYPE {SEE}",
     ),
     (
         [*SHIP, *NSQD, "--to", "http://"],

@@ -105,6 +105,7 @@ def test_a_file_to_its_topic_and_no_letter_twice(dlq: Dlq, file: Path, broker: D
     assert dlq(*arguments).out.startswith("30 replayed, 270 left by --where, 0 failed")
     assert dlq("replay", f"--file={file}", nsqd).out.startswith("270 replayed, 0 left")
     assert depth(broker, "events") == COUNT
+    assert "--all takes them again" in dlq("replay", f"--file={file}", nsqd).err
 
 
 def test_into_another_file(dlq: Dlq, file: Path, tmp_path: Path) -> None:

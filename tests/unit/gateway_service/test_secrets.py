@@ -163,7 +163,8 @@ def test_a_vault_that_is_not_there(tmp_path: Path) -> None:
         ),
         (
             'token = "SECRET[f.x]"\n[secret.f]\ntype = "fil"\n',
-            "ship.toml:11: secret.f.type = \"fil\": must be one of 'file', 'env', 'exec', 'vault'",
+            "ship.toml:11: secret.f.type = \"fil\": must be one of 'file', 'env', 'exec', 'vault'; "
+            "did you mean file?",
         ),
         (
             'token = "a"\ntoken_file = "b"\n',

@@ -43,3 +43,9 @@ def test_what_is_not_there_is_where_it_would_be() -> None:
     assert lines.line(("t", 1, "missing")) == 14
     assert lines.line(("a", "f")) == 2
     assert lines.line(("nowhere",)) == 1
+
+
+def test_tables_of_which_only_the_inner_ones_are_written_begin_with_the_first() -> None:
+    lines = KeyLines("[[t]]\n[[t]]\n[s.a]\n[s.b]\n")
+    assert lines.line(("t",)) == 1
+    assert lines.line(("s",)) == 3

@@ -147,6 +147,23 @@ MISTAKES = {
         'type = "stdot"',
         ["ship.toml:29: sink.out.type = \"stdot\": must be one of 'file', 'stdout', 'http'"],
     ),
+    "no type": (
+        'type = "stdout"\n',
+        "",
+        ["ship.toml:28: sink.out.type: is missing: it must be set"],
+    ),
+    "one text in place of a list": (
+        'type = "stdout"',
+        'type = "http"\nurl = "localhost:80"',
+        [
+            "ship.toml:30: sink.out.url = \"localhost:80\": 'localhost:80' is no complete URL: write one such as "
+        ],
+    ),
+    "tables by the wrong name": (
+        '[[pipeline]]\nname = "audit"',
+        '[[pipelines]]\nname = "audit"',
+        ["ship.toml:18: pipelines: is no setting here; did you mean pipeline?"],
+    ),
     "key of a sink": (
         'path = "out.ndjson"',
         'pth = "out.ndjson"',
@@ -196,6 +213,11 @@ def test_a_mistake_is_told_where_it_is(
     assert len(found) == len(lines)
     for line, start in zip(found, lines, strict=True):
         assert line.startswith(start)
+
+
+def test_a_misspelt_type_is_told_the_nearest_one(tmp_path: Path, good: str) -> None:
+    (line,) = problems(tmp_path, good.replace('type = "stdout"', 'type = "stdot"'))
+    assert line.endswith("; did you mean stdout?")
 
 
 def test_all_mistakes_are_told_at_once_in_their_order(tmp_path: Path, good: str) -> None:

@@ -48,7 +48,9 @@ def test_an_incomplete_address_is_named(text: str) -> None:
 def test_an_unknown_kind_lists_the_known_ones(text: str) -> None:
     with pytest.raises(ConfigError) as caught:
         parse_destination(text)
-    assert str(caught.value) == f"destination {text!r} is not known: it must be one of {KNOWN}"
+    assert str(caught.value) == f"destination {text!r} is not known: it must be one of {KNOWN}; " + (
+        "others stand in a config file: nsqgw ship config example TYPE"
+    )
 
 
 @pytest.mark.parametrize(

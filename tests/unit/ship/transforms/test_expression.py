@@ -60,7 +60,8 @@ def test_what_is_true(text: str) -> None:
     ("text", "says"),
     [
         ("", "cannot be read"),
-        ("level = 'x'", "cannot be read"),
+        ("level = 'x'", "cannot be read: invalid syntax; compare with =="),
+        ("a && b", "join with and, or, not"),
         ("level == 'x", "cannot be read"),
         ("__import__('os')", "__import__() is not known; there are contains"),
         ("level.upper()", "level.upper() is not known"),
