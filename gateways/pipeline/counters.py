@@ -28,6 +28,10 @@ REQUEUE_REASONS = ("budget", "drain", "age", "rejected")
 """Why messages are given back: a sink failed for too long, the gateway stops, nsqd's hard limit for holding a
 message comes near, or a sink refused an event and there is no place for dead letters."""
 
+RETRY_REASONS = ("retry", "unsure", "blocked", "too_large", "rejected")
+"""Why a batch is tried again, by its last try: not taken; without an answer; a person has to act; too large,
+or refused, so that parts of it are tried."""
+
 DROP_REASONS = ("full", "failed", "rejected", "drain")
 """Why a best-effort sink did not get an event: it was behind, failed for too long, refused it, or had no time
 left at the stop."""
@@ -62,7 +66,7 @@ class SinkCounters:
 
     batches                   tries by the fate of the batch
     events_sent, bytes_sent   confirmed by the sink, framing included
-    retries                   tries after a batch's first one
+    retries                   tries after a batch's first one, by one of RETRY_REASONS
     seconds                   how long tries took that were answered
     batch_events, batch_bytes  the batches that were tried
     latency                   seconds from when nsqd took a message to the sink's word that it has it
@@ -76,7 +80,7 @@ class SinkCounters:
     batches: Counter[str] = field(default_factory=Counter)
     events_sent: int = 0
     bytes_sent: int = 0
-    retries: int = 0
+    retries: Counter[str] = field(default_factory=Counter)
     seconds: Histogram = field(default_factory=Histogram)
     batch_events: Histogram = field(default_factory=lambda: Histogram(EVENTS))
     batch_bytes: Histogram = field(default_factory=lambda: Histogram(BYTES))
@@ -101,3 +105,10 @@ class SinkCounters:
         self.maybe_duplicates += outcome.sent_again
         if outcome.unsure:
             self.maybe_duplicates += fates.count(Fate.RETRY)
+
+
+def retry_reason(outcome: Outcome) -> str | None:
+    """Why the next try is made, after a try with this outcome; None where that was not in vain."""
+    if outcome.fate is Fate.CONFIRMED:
+        return None
+    return "unsure" if outcome.unsure and outcome.fate is Fate.RETRY else outcome.fate.value

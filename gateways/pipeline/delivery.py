@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from gateways.pipeline.batch import Batch
 from gateways.pipeline.circuit import Circuit
 from gateways.pipeline.concurrency import Concurrency
-from gateways.pipeline.counters import SinkCounters
+from gateways.pipeline.counters import SinkCounters, retry_reason
 from gateways.pipeline.doubt import MAX_RATIO, Doubt
 from gateways.pipeline.ends import Ends
 from gateways.pipeline.parcel import Parcel
@@ -168,14 +168,12 @@ class Delivery:
         self._on_change()
 
     async def _deliver(self, parcel: Parcel) -> None:
-        first = True
         while parcel.current is not None:
-            if not await self._try_in_turn(parcel, first):
+            if not await self._try_in_turn(parcel):
                 self._expire(parcel)
                 return
-            first = False
 
-    async def _try_in_turn(self, parcel: Parcel, first: bool) -> bool:
+    async def _try_in_turn(self, parcel: Parcel) -> bool:
         """One try, when the rate and the backoff allow it; False when the parcel's time was up before."""
         if self._rate is not None and not await self._in_rate(parcel, self._rate):
             return False
@@ -184,11 +182,11 @@ class Delivery:
                 if self.circuit.failing:
                     in_time = await self._wait(parcel)
                     if in_time:
-                        await self._try(parcel, first)
+                        await self._try(parcel)
                     return in_time
         if self._time_left(parcel) <= 0:
             return False
-        await self._try(parcel, first)
+        await self._try(parcel)
         return True
 
     async def _in_rate(self, parcel: Parcel, rate: Rate) -> bool:
@@ -217,11 +215,15 @@ class Delivery:
     def _time_left(self, parcel: Parcel) -> float:
         return parcel.born + self._policy.budget - self._clock()
 
-    async def _try(self, parcel: Parcel, first: bool) -> None:
+    async def _try(self, parcel: Parcel) -> None:
         piece = self._next_piece(parcel)
-        if piece is not None:
-            outcome = await self._send(piece, first, proven=parcel.is_proven)
-            self._settle(parcel, piece, outcome)
+        if piece is None:
+            return
+        if parcel.again is not None:
+            self.counters.retries[parcel.again] += 1
+        outcome = await self._send(piece, proven=parcel.is_proven)
+        parcel.again = retry_reason(outcome) or parcel.again
+        self._settle(parcel, piece, outcome)
 
     def _next_piece(self, parcel: Parcel) -> Batch | None:
         """What of the parcel is to be tried now; the messages that were answered meanwhile are left out."""
@@ -233,9 +235,8 @@ class Delivery:
             parcel.replace(*([rest] if rest is not None else []))
         return None
 
-    async def _send(self, batch: Batch, first: bool, *, proven: bool) -> Outcome:
+    async def _send(self, batch: Batch, *, proven: bool) -> Outcome:
         started, crowded = self._clock(), len(self._under_way) >= self._concurrency.limit
-        self.counters.retries += not first
         try:
             outcome = await within(self._limits.send_timeout, self._sink.send(batch))
         except SinkGone:

@@ -18,6 +18,8 @@ class Parcel:
         """Memory it takes beside its events, until its end."""
         self.is_proven = False
         """Whether some event of it has passed."""
+        self.again: str | None = None
+        """Why the next try is not its first one, by one of RETRY_REASONS."""
         self._pieces = [batch]  # the current one is the last
         self._suspects: list[tuple[Batch, str]] = []
 

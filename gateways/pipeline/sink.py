@@ -116,6 +116,13 @@ class InOrder(Protocol):
 
 
 @runtime_checkable
+class Asking(Protocol):
+    """A sink over HTTP: the answers to its requests by status, `none` for requests without an answer."""
+
+    answers: Counter[str]
+
+
+@runtime_checkable
 class Skipping(Protocol):
     """A sink that leaves events out on purpose, and confirms them: how many, by the reason."""
 

@@ -12,13 +12,23 @@ from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
 from gateways.pipeline.branch import Branch
-from gateways.pipeline.counters import DROP_REASONS, REQUEUE_REASONS, Counters, SinkCounters, Stream
+from gateways.pipeline.counters import (
+    DROP_REASONS,
+    REQUEUE_REASONS,
+    RETRY_REASONS,
+    Counters,
+    SinkCounters,
+    Stream,
+)
 from gateways.pipeline.histogram import Histogram
-from gateways.pipeline.sink import Fate, Skipping
+from gateways.pipeline.sink import Asking, Fate, Skipping
 from gateways.ship.status import Running
 
 _STREAM = ("pipeline", "topic", "channel")
 _SINK = ("pipeline", "sink")
+
+_PipelineSink = tuple[str, Branch]
+"""A sink, and the name of its pipeline."""
 
 _BY_STREAM: tuple[tuple[str, str, Callable[[Counters], Mapping[Stream, int]]], ...] = (
     ("messages_received", "Messages taken in.", lambda counters: counters.received),
@@ -36,11 +46,6 @@ _BY_SINK: tuple[tuple[str, str, Callable[[SinkCounters], float]], ...] = (
     ("events_sent", "Events confirmed by the sink.", lambda counters: counters.events_sent),
     ("bytes_sent", "Bytes of events confirmed by the sink.", lambda counters: counters.bytes_sent),
     (
-        "retries",
-        "Tries after the first one of a batch; when it grows, the log says what the sink answered.",
-        lambda counters: counters.retries,
-    ),
-    (
         "retry_after_seconds",
         "Seconds for which the sink asked to be left alone (Retry-After); when it grows, a quota is used up.",
         lambda counters: counters.retry_after,
@@ -54,6 +59,53 @@ _BY_SINK: tuple[tuple[str, str, Callable[[SinkCounters], float]], ...] = (
         "maybe_duplicates",
         "Events sent again after a try without an answer: the sink may have them twice.",
         lambda counters: counters.maybe_duplicates,
+    ),
+)
+
+_BY_SINK_AND_REASON: tuple[
+    tuple[str, str, str, Iterable[str], Callable[[Branch], Mapping[str, int]]], ...
+] = (
+    (
+        "batches",
+        "Tries to send a batch, by what became of it.",
+        "outcome",
+        [fate.value for fate in Fate],
+        lambda sink: sink.counters.batches,
+    ),
+    (
+        "retries",
+        "Tries after the first one of a batch, by what came of the one before; when it grows, see the log.",
+        "reason",
+        RETRY_REASONS,
+        lambda sink: sink.counters.retries,
+    ),
+    (
+        "requests",
+        "Requests of sinks over HTTP, by the status of the answer; none: there was no answer.",
+        "status",
+        (),
+        lambda sink: sink.sink.answers if isinstance(sink.sink, Asking) else {},
+    ),
+    (
+        "events_dropped",
+        "Events a sink that is not required did not get; make it required when none may be missing.",
+        "reason",
+        DROP_REASONS,
+        lambda sink: sink.counters.dropped,
+    ),
+    (
+        "events_skipped",
+        "Events a sink leaves out on purpose, such as empty ones for nginx.",
+        "reason",
+        (),
+        lambda sink: sink.sink.skipped if isinstance(sink.sink, Skipping) else {},
+    ),
+    (
+        "events_failed",
+        "Events that a try did not bring to the sink, by what becomes of them; each try counts.",
+        "outcome",
+        [fate.value for fate in Fate if fate is not Fate.CONFIRMED],
+        lambda sink: sink.counters.failed,
     ),
 )
 
@@ -102,7 +154,10 @@ def ship_metrics(running: Sequence[Running]) -> Iterable[Metric]:
     """All metrics of the pipelines."""
     yield from _by_stream(running)
     yield from _by_pipeline(running)
-    yield from _by_sink([(each.name, branch) for each in running for branch in each.pipeline.branches])
+    sinks = [(each.name, branch) for each in running for branch in each.pipeline.branches]
+    yield from _by_sink(sinks)
+    yield from _by_sink_and_reason(sinks)
+    yield from _histograms(sinks)
 
 
 def reload_metrics(reloads: Mapping[str, int], last_failed: bool) -> Iterable[Metric]:
@@ -175,6 +230,18 @@ def _by_pipeline(running: Sequence[Running]) -> Iterable[Metric]:
         for each in running:
             family.add_metric([each.name], value(each))
         yield family
+    touched = CounterMetricFamily(
+        "nsqgw_ship_messages_touched",
+        "Times that nsqd was asked for more time for a message in hand; it grows while sinks are slow.",
+        labels=("pipeline",),
+    )
+    for each in running:
+        touched.add_metric([each.name], each.touched)
+    yield touched
+    yield from _connections(running)
+
+
+def _connections(running: Sequence[Running]) -> Iterable[Metric]:
     connected = GaugeMetricFamily(
         "nsqgw_ship_connections",
         "Connections to nsqds; 0 means that nothing comes in: see /ready.",
@@ -192,54 +259,32 @@ def _by_pipeline(running: Sequence[Running]) -> Iterable[Metric]:
     yield from (connected, rdy)
 
 
-def _by_sink(sinks: Sequence[tuple[str, Branch]]) -> Iterable[Metric]:
-    batches = CounterMetricFamily(
-        "nsqgw_ship_batches", "Tries to send a batch, by what became of it.", labels=(*_SINK, "outcome")
-    )
-    dropped = CounterMetricFamily(
-        "nsqgw_ship_events_dropped",
-        "Events a sink that is not required did not get; make it required when none may be missing.",
-        labels=(*_SINK, "reason"),
-    )
-    skipped = CounterMetricFamily(
-        "nsqgw_ship_events_skipped",
-        "Events a sink leaves out on purpose, such as empty ones for nginx.",
-        labels=(*_SINK, "reason"),
-    )
-    failed = CounterMetricFamily(
-        "nsqgw_ship_events_failed",
-        "Events that a try did not bring to the sink, by what becomes of them; each try counts.",
-        labels=(*_SINK, "outcome"),
-    )
-    histograms = [
-        (HistogramMetricFamily(f"nsqgw_ship_{name}", text, labels=_SINK), of)
-        for name, text, of in _HISTOGRAMS
-    ]
-    for pipeline, sink in sinks:
-        counters, labels = sink.counters, [pipeline, sink.name]
-        for fate in Fate:
-            batches.add_metric([*labels, fate.value], counters.batches[fate.value])
-        for reason in DROP_REASONS:
-            dropped.add_metric([*labels, reason], counters.dropped[reason])
-        if isinstance(sink.sink, Skipping):
-            for reason, number in sink.sink.skipped.items():
-                skipped.add_metric([*labels, reason], number)
-        for fate in set(Fate) - {Fate.CONFIRMED}:
-            failed.add_metric([*labels, fate.value], counters.failed[fate.value])
-        for histogram, of in histograms:
-            histogram.add_metric(labels, of(counters).up_to_bounds(), of(counters).total)
-    yield batches
-    yield dropped
-    yield skipped
-    yield failed
-    yield from (histogram for histogram, _ in histograms)
-    for name, text, count in _BY_SINK:
+def _by_sink(sinks: Sequence[_PipelineSink]) -> Iterable[Metric]:
+    for name, text, count_of in _BY_SINK:
         family = CounterMetricFamily(f"nsqgw_ship_{name}", text, labels=_SINK)
         for pipeline, sink in sinks:
-            family.add_metric([pipeline, sink.name], count(sink.counters))
+            family.add_metric([pipeline, sink.name], count_of(sink.counters))
         yield family
-    for name, text, value in _GAUGES:
+    for name, text, value_of in _GAUGES:
         gauge = GaugeMetricFamily(f"nsqgw_ship_{name}", text, labels=_SINK)
         for pipeline, sink in sinks:
-            gauge.add_metric([pipeline, sink.name], value(sink))
+            gauge.add_metric([pipeline, sink.name], value_of(sink))
         yield gauge
+
+
+def _by_sink_and_reason(sinks: Sequence[_PipelineSink]) -> Iterable[Metric]:
+    for name, text, label, known, counts in _BY_SINK_AND_REASON:
+        family = CounterMetricFamily(f"nsqgw_ship_{name}", text, labels=(*_SINK, label))
+        for pipeline, sink in sinks:
+            for value, count in {**dict.fromkeys(known, 0), **counts(sink)}.items():
+                family.add_metric([pipeline, sink.name, value], count)
+        yield family
+
+
+def _histograms(sinks: Sequence[_PipelineSink]) -> Iterable[Metric]:
+    for name, text, of in _HISTOGRAMS:
+        family = HistogramMetricFamily(f"nsqgw_ship_{name}", text, labels=_SINK)
+        for pipeline, sink in sinks:
+            found = of(sink.counters)
+            family.add_metric([pipeline, sink.name], found.up_to_bounds(), found.total)
+        yield family

@@ -119,7 +119,8 @@ class ShipService:
         for consumer in self._consumers:
             for each in consumer.stats.connections:
                 rdy[each.topic, consumer.channel] += each.rdy
-        return Running(self._settings.name, self.pipeline, connections, rdy, self.ready())
+        touched = sum(consumer.stats.touched for consumer in self._consumers)
+        return Running(self._settings.name, self.pipeline, connections, rdy, touched, self.ready())
 
     def settings(self) -> dict[str, object]:
         """What it was started with."""

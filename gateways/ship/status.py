@@ -15,6 +15,7 @@ class Running(NamedTuple):
 
     connections  nsqds by topic and channel
     rdy          messages that they may send unasked, by topic and channel
+    touched      times that more time was asked for a message in hand
     trouble      why it does not do its work, None when it does
     """
 
@@ -22,6 +23,7 @@ class Running(NamedTuple):
     pipeline: Pipeline
     connections: Mapping[Stream, int]
     rdy: Mapping[Stream, int]
+    touched: int
     trouble: str | None
 
     @property
@@ -61,7 +63,7 @@ def _sink_status(branch: Branch) -> dict[str, Any]:
         "bytes": counters.bytes_sent,
         "tries": counters.batches.total(),
         "try_seconds": round(counters.seconds.total, 6),
-        "retries": counters.retries,
+        "retries": counters.retries.total(),
         "dropped": counters.dropped.total(),
         "held_messages": branch.held_messages,
         "held_bytes": branch.held_bytes,

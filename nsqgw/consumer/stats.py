@@ -16,6 +16,7 @@ class ConnectionStats:
     received: int
     finished: int
     requeued: int
+    touched: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class ConsumerStats:
     received: int
     finished: int
     requeued: int
+    touched: int
     in_flight: int
     connections: tuple[ConnectionStats, ...]
 
@@ -36,12 +38,14 @@ class Totals:
     received: int = 0
     finished: int = 0
     requeued: int = 0
+    touched: int = 0
 
     def add(self, connection: ConnectionStats) -> None:
         """The connection has ended."""
         self.received += connection.received
         self.finished += connection.finished
         self.requeued += connection.requeued
+        self.touched += connection.touched
 
     def with_living(self, connections: tuple[ConnectionStats, ...]) -> ConsumerStats:
         """Everything up to now."""
@@ -49,6 +53,7 @@ class Totals:
             self.received + sum(connection.received for connection in connections),
             self.finished + sum(connection.finished for connection in connections),
             self.requeued + sum(connection.requeued for connection in connections),
+            self.touched + sum(connection.touched for connection in connections),
             sum(connection.in_flight for connection in connections),
             connections,
         )

@@ -53,6 +53,7 @@ class Subscription:
         self.messages_received = 0
         self.messages_finished = 0
         self.messages_requeued = 0
+        self.messages_touched = 0
         self._connection = connection
         self._subscriber = subscriber
         self.confirmed = False
@@ -94,6 +95,7 @@ class Subscription:
             self.messages_received,
             self.messages_finished,
             self.messages_requeued,
+            self.messages_touched,
         )
 
     async def run(self) -> None:
@@ -148,6 +150,7 @@ class Subscription:
 
     def touch(self, message_id: bytes) -> None:
         """Send TOUCH."""
+        self.messages_touched += 1
         self._connection.send(encode_touch(message_id))
 
     def settled(self, arrival: Arrival) -> None:

@@ -12,6 +12,7 @@ import asyncio
 import logging
 import random
 import ssl
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
@@ -112,6 +113,7 @@ class HttpSinkBase(abc.ABC):
         self._headers = {name: value.get_secret_value() for name, value in settings.headers.items()}
         self._authorization = settings.authorization()
         self._settled: WeakKeyDictionary[Batch, Settled] = WeakKeyDictionary()
+        self.answers: Counter[str] = Counter()
         self._client: HttpClient | None = None
         self._compressor: Compressor | None = None
         self._oauth2: ClientCredentials | None = None
@@ -297,9 +299,12 @@ class HttpSinkBase(abc.ABC):
         try:
             answer = await self._client.request(address, start, all_headers, body, self.keep_bytes)
         except asyncio.TimeoutError:
+            self.answers["none"] += 1
             return Outcome(Fate.RETRY, "Timeout: no answer in time", unsure=True)
         except (NSQError, OSError) as error:
+            self.answers["none"] += 1
             return _failure(error)
+        self.answers[str(answer.status)] += 1
         outcome = judge(answer)
         if answer.sent_again:
             outcome = replace(outcome, unsure=True)
