@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
-from gateways.push.audience import Audience, Subscriber, hand_out, wanted_frames
+from gateways.push.audience import Audience, Group, Subscriber, hand_out, wanted_frames
 from gateways.push.channel import Channel, ChannelLimits
 from gateways.push.entry import Entry
 from gateways.push.filter import Filter
@@ -208,7 +208,7 @@ class Hub:
         return self.deliver(channel, [self.numbering.frame(channel, entry) for entry in entries])
 
     def deliver(self, channel: str, frames: Sequence[Frame]) -> Iterator[None]:
-        """The same with frames that are numbered."""
+        """The same with frames that are numbered; kept at once, so positions are after them from now on."""
         found = self._channels.get(channel) or self._new_for(frames)
         now, wall = self._clock(), self._wall()
         for frame in frames:
@@ -216,11 +216,14 @@ class Hub:
         found.used_at = now
         found.history.append(frames, now)
         groups = [group for audience in self._following(found) for group in audience.groups()]
-        delivered = yield from hand_out(Burst(channel, frames), groups)
-        found.count(len(frames), sum(len(frame.body) for frame in frames), delivered)
-        self.messages[found.topic] += len(frames)
-        self.deliveries[found.topic] += delivered
-        for frame in frames:
+        return self._hand_out(found, Burst(channel, frames), groups)
+
+    def _hand_out(self, channel: Channel, burst: Burst, groups: Sequence[Group]) -> Iterator[None]:
+        delivered = yield from hand_out(burst, groups)
+        channel.count(len(burst.frames), sum(len(frame.body) for frame in burst.frames), delivered)
+        self.messages[channel.topic] += len(burst.frames)
+        self.deliveries[channel.topic] += delivered
+        for frame in burst.frames:
             frame.entry.forget_document()
 
     def tear(self, topic: str) -> None:

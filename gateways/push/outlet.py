@@ -33,8 +33,9 @@ class HubOutlet:
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self._seen: defaultdict[str, Seen] = defaultdict(Seen)
-        self._routed = asyncio.Lock()
-        """Several topics may have messages for a channel that routes make: one burst after the other."""
+        self._turn = asyncio.Lock()
+        """Topics may feed one channel, and a browser may follow several channels by one position: every
+        burst is handed out before the next is numbered."""
 
     def unknown(self, topic: str, entries: Sequence[Entry]) -> Sequence[Entry]:
         seen = self._seen[topic]
@@ -42,12 +43,6 @@ class HubOutlet:
 
     async def put(self, routed: Mapping[str, Sequence[Entry]]) -> None:
         for channel, entries in routed.items():
-            if self._hub.routing.is_fixed(channel):
-                await self._fan_out(channel, entries)
-            else:
-                async with self._routed:
-                    await self._fan_out(channel, entries)
-
-    async def _fan_out(self, channel: str, entries: Sequence[Entry]) -> None:
-        for _ in self._hub.fan_out(channel, entries):
-            await asyncio.sleep(0)
+            async with self._turn:
+                for _ in self._hub.fan_out(channel, entries):
+                    await asyncio.sleep(0)

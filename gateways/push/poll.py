@@ -23,7 +23,7 @@ from gateways.push.session import ANSWERED, Ending, Session
 class PollSession(Session):
     """One poll of one topic."""
 
-    __slots__ = ("_asked_at", "_headers", "_since", "_wanted")
+    __slots__ = ("_asked_at", "_began", "_headers", "_since", "_wanted")
 
     encoding = staticmethod(message_json)
     kind = "poll"
@@ -42,11 +42,14 @@ class PollSession(Session):
         self._wanted = wanted
         self._headers = headers
         self._asked_at = context.clock()
+        self._began: str | None = None
+        """The position it waits at."""
 
     def data_received(self, data: bytes) -> None:
         """A client has nothing to say after its request; it is read so that its end is seen."""
 
     def replay(self, topic: str, replay: Replay) -> None:
+        self._began = replay.position
         if replay.frames or replay.gap:
             self._answer(replay.frames, replay.position, gap=replay.gap)
 
@@ -63,7 +66,7 @@ class PollSession(Session):
 
     def end(self) -> None:
         if self._listening:
-            self._answer_nothing()
+            self._answer_so_far()
 
     def _open(self) -> None:
         for topic in self.topics:
@@ -71,11 +74,14 @@ class PollSession(Session):
 
     def _keep_alive(self, now: float) -> None:
         if now - self._asked_at >= self._context.limits.poll_timeout:
-            self._answer_nothing()
+            self._answer_so_far()
 
-    def _answer_nothing(self) -> None:
+    def _answer_so_far(self) -> None:
+        """Its time is up: nothing, unless a burst is being handed out that has not come to it yet."""
         for topic in self.topics:
-            self._answer((), self._context.hub.missed(topic, None).position)
+            replay = self._context.hub.missed(topic, self._began, self._wanted)
+            # what a filter lets go may have filled the history since, which is no loss
+            self._answer(replay.frames, replay.position, gap=replay.gap and self._wanted is None)
 
     def _answer(self, frames: Sequence[Frame], position: str, *, gap: bool = False) -> None:
         # pieces that all who poll have in common, in an object that is their own

@@ -160,7 +160,7 @@ class RefusedSocket(WebSocketConnection):
 class LongPollSession(Session):
     """One request, answered with all that is there, or with the next burst; 304 when its time is up."""
 
-    __slots__ = ("_asked_at", "_callback", "_following", "_found", "_headers", "_patient", "encoding")
+    __slots__ = ("_asked_at", "_began", "_callback", "_following", "_headers", "_patient", "encoding")
 
     kind = "poll"
 
@@ -178,19 +178,17 @@ class LongPollSession(Session):
         self._headers = headers
         self._patient = patient
         self._callback = callback
-        self._found: list[Frame] = []
+        self._began: str | None = None
+        """The position it waits at."""
         self._asked_at = context.clock()
         self.encoding: Encoding = following.manner.template.plain
 
     def data_received(self, data: bytes) -> None:
         """A client has nothing to say after its request; it is read so that its end is seen."""
 
-    def replay(self, topic: str, replay: Replay) -> None:
-        self._found += replay.frames
-
     def offer(self, data: bytes, burst: Burst) -> None:
         if self._listening:
-            self._answer(burst.frames)
+            self._answer(self._so_far(burst.frames))
 
     def miss(self, channel: str) -> None:
         """The module knows no word for it."""
@@ -200,7 +198,7 @@ class LongPollSession(Session):
 
     def end(self) -> None:
         if self._listening:
-            self._answer(())
+            self._answer(self._so_far())
 
     def deleted(self, channel: str, text: str) -> None:
         """The channel is no more: that is the answer."""
@@ -209,14 +207,27 @@ class LongPollSession(Session):
             self._write(HTTPStatus.OK, [template.deletion(channel, text).encode()])
 
     def _open(self) -> None:
+        found: list[Frame] = []
         for channel in self.topics:
-            self.replay(channel, self._following.subscribe(self._context, channel, self))
-        if self._found or not self._patient:
-            self._answer(self._found)
+            replay = self._following.subscribe(self._context, channel, self)
+            self._began = replay.position
+            found += replay.frames
+        if found or not self._patient:
+            self._answer(found)
 
     def _keep_alive(self, now: float) -> None:
         if now - self._asked_at >= self._context.limits.poll_timeout:
-            self._answer(())
+            self._answer(self._so_far())
+
+    def _so_far(self, burst: Sequence[Frame] = ()) -> list[Frame]:
+        """`burst`, and what is being handed out that has not come to this browser yet.
+
+        The stamp of an answer is after all of it, in every channel.
+        """
+        missed = self._context.hub.missed
+        found = {frame.offset: frame for name in self.topics for frame in missed(name, self._began).frames}
+        found.update((frame.offset, frame) for frame in burst)
+        return [found[offset] for offset in sorted(found)]
 
     def _answer(self, frames: Sequence[Frame]) -> None:
         if frames:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from gateways.push.frame import Frame
 from gateways.push.hub import Hub
@@ -102,10 +102,9 @@ class Follower:
             await self._catch_up(await self._store.state())
         elif new:
             self._reached(new[-1].number)
-            for channel, stored in by_channel(new).items():
-                if not channel:
-                    self._hub.tear_all()
-                await self._deliver(channel, stored)
+            if any(not stored.channel for stored in new):
+                self._hub.tear_all()
+            await self._deliver(by_channel(new))
 
     async def _catch_up(self, state: State) -> None:
         if self._joined and state.epoch == self._hub.numbering.epoch and state.number >= self._last:
@@ -123,7 +122,7 @@ class Follower:
         for channel, (last, stored) in missed.items():
             if stored[0].before > known if stored else last <= state.number:
                 hub.tear_channel(channel)
-            await self._deliver(channel, stored)
+        await self._deliver({channel: stored for channel, (_, stored) in missed.items()})
 
     async def _begin(self, state: State) -> None:
         """Read everything: this process is new, or Redis has begun anew and may have lost something."""
@@ -136,6 +135,7 @@ class Follower:
         if not first or hub.is_followed:
             logger.warning("the shared history in %s has begun anew: a gap for browsers", self._store.name)
             hub.tear_all()
+        new: dict[str, Sequence[Stored]] = {}
         for channel, (last, stored) in everything.items():
             if hub.topic_of(channel) is None:  # other processes may stream other topics
                 continue
@@ -144,7 +144,8 @@ class Follower:
                 hub.restore(channel, self._frames(stored), before)
             else:
                 kept = hub.keys(channel)
-                await self._deliver(channel, [one for one in stored if one.entry.key not in kept])
+                new[channel] = [one for one in stored if one.entry.key not in kept]
+        await self._deliver(new)
 
     async def _read(self, after: int, until: int) -> dict[str, tuple[int, list[Stored]]]:
         """By channel, the number of its last message and what is kept of those between the numbers."""
@@ -153,11 +154,16 @@ class Follower:
             for channel, last in await self._store.channels_after(after)
         }
 
-    async def _deliver(self, channel: str, stored: Sequence[Stored]) -> None:
-        if not stored or self._hub.topic_of(channel) is None:
-            return
-        for _ in self._hub.deliver(channel, self._frames(stored)):
-            await asyncio.sleep(0)
+    async def _deliver(self, added: Mapping[str, Sequence[Stored]]) -> None:
+        """Keep all of it at once, since positions say that all until the last number is here; hand it out."""
+        fan_outs = [
+            self._hub.deliver(channel, self._frames(stored))
+            for channel, stored in added.items()
+            if stored and self._hub.topic_of(channel) is not None
+        ]
+        for fan_out in fan_outs:
+            for _ in fan_out:
+                await asyncio.sleep(0)
 
     def _frames(self, stored: Sequence[Stored]) -> list[Frame]:
         epoch = self._hub.numbering.epoch
