@@ -210,7 +210,8 @@ def test_blocking_calls_on_its_own_thread_are_an_error_not_a_deadlock(broker: Da
             more.append(producer.publish_soon(topic, b"from inside"))
             called.set()
 
-    with BlockingProducer([broker.tcp_address], on_fact=on_fact) as producer:
+    producer = BlockingProducer([broker.tcp_address], on_fact=on_fact)  # has its name before it connects
+    with producer:
         producer.publish(topic, b"x")
         assert called.wait(10)
         more[0].result(10)

@@ -122,10 +122,10 @@ def _kill_in_turn(target: Target, nsqd: RealNsqd, start: Callable[[], Nsqgw]) ->
     with start() as gateway:
         flow.exceeds(0)
         target.kill()
+        flow.publish()  # however quick the first part was, there is something to notice it by
         if target.notices:
             gateway.wait_for(target.notices)
         before = flow.finished()
-        flow.publish()
         target.start()
         flow.exceeds(before)
         gateway.send(signal.SIGKILL)
