@@ -18,6 +18,7 @@ all makes each host a sink of its own, which whoever makes sinks has to see to."
 
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 30.0
+_LONGEST_ASKED = 300.0  # as RetryPolicy.max_retry_after: a host may not send itself away for a day
 _EXPLORE = 0.1  # share of requests for which epsilon_greedy tries another one than the fastest
 _EWMA = 0.3
 
@@ -97,10 +98,12 @@ class EndpointPool:
 
 
 def note_failure(endpoint: Endpoint, now: float, retry_after: float | None) -> None:
-    """It failed, or asks to be left alone for `retry_after` seconds."""
+    """It failed, or asks to be left alone for `retry_after` seconds, of which at most five minutes count."""
     pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(endpoint.failures, 16))
     endpoint.failures += 1
-    endpoint.rests_until = max(endpoint.rests_until, now + max(pause, retry_after or 0.0))
+    endpoint.rests_until = max(
+        endpoint.rests_until, now + max(pause, min(retry_after or 0.0, _LONGEST_ASKED))
+    )
 
 
 def note_answer(endpoint: Endpoint, seconds: float) -> None:

@@ -17,6 +17,7 @@ from nsqgw.service.settings import mask_url
 RETRY_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504, 507, 509, *range(520, 531)})
 REJECT_STATUS = frozenset({400, 422})
 TOO_LARGE = 413
+_LONGEST_WAIT = 86400.0  # seconds that are believed of a Retry-After, and counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ class StatusRules:
 
 
 def retry_after(value: str | None, now: float) -> float | None:
-    """Seconds that a Retry-After header asks for, in either of its forms; None when it has neither.
+    """Seconds, a day at most, that a Retry-After header asks for in either form; None when it has neither.
 
     `now` is the wall clock, for the form with a date (RFC 9110, 10.2.3).
     """
@@ -105,8 +106,8 @@ def retry_after(value: str | None, now: float) -> float | None:
         return None
     value = value.strip()
     if value.isascii() and value.isdigit():
-        return float(value)
+        return min(float(value), _LONGEST_WAIT)
     try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - now)
+        return min(max(0.0, parsedate_to_datetime(value).timestamp() - now), _LONGEST_WAIT)
     except (ValueError, OverflowError):
         return None

@@ -67,6 +67,12 @@ def test_a_wait_that_is_asked_for_is_kept() -> None:
     assert a.rests_until == 120.0
 
 
+def test_nobody_is_sent_away_for_more_than_five_minutes() -> None:
+    _, (a, _, _) = pool()
+    note_failure(a, 0.0, 86400.0)
+    assert a.rests_until == 300.0
+
+
 def test_when_all_rest_the_first_to_wake_is_asked() -> None:
     hosts, endpoints = pool()
     for endpoint, wait in zip(endpoints, (9.0, 3.0, 6.0), strict=True):

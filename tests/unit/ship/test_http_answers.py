@@ -80,6 +80,7 @@ NOW = 1_700_000_000.0
         (formatdate(NOW + 90, usegmt=True), 90.0),
         (formatdate(NOW - 90, usegmt=True), 0.0),
         ("soon", None),
+        ("9" * 400, 86400.0),
         ("-5", None),
         ("1.5", None),
         ("", None),
