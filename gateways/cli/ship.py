@@ -62,6 +62,13 @@ def _setting(flag: str, kind: click.ParamType, text: str) -> Callable[..., Any]:
     return click.option(flag, type=kind, default=shown, show_default=True, help=text)
 
 
+def _only_one(_ctx: click.Context, _param: click.Parameter, given: tuple[Any, ...]) -> Any:
+    """Two places would need a file, and of two the first must not be left out silently."""
+    if len(given) > 1:
+        raise click.UsageError("--to is given twice: a pipeline to several sinks needs --config FILE")
+    return given[0] if given else None
+
+
 class ShipCommand(WithSubcommands):
     """Runs by flags or a config file."""
 
@@ -79,7 +86,7 @@ class ShipCommand(WithSubcommands):
 )
 @click.option("--topic", "topics", type=TOPIC_OR_PATTERN, multiple=True, help="Topic or pattern; repeatable.")
 @click.option("--channel", type=CHANNEL, help="Channel to consume on.")
-@click.option("--to", type=DESTINATION, help=f"Where to: {KNOWN}.")
+@click.option("--to", type=DESTINATION, multiple=True, callback=_only_one, help=f"Where to: {KNOWN}.")
 @source_options
 @_setting("--max-in-flight", click.INT, "Messages in hand at once, for each topic.")
 @_setting("--batch-max-messages", click.INT, "Send a batch when it has so many messages,")

@@ -43,6 +43,10 @@ USAGE = [
         f"{KNOWN}; others stand in a config file: nsqgw ship config example TYPE {SEE}",
     ),
     (
+        [*SHIP, *NSQD, "--to", "stdout", "--to", "file:x"],
+        f"nsqgw ship: --to is given twice: a pipeline to several sinks needs --config FILE {SEE}",
+    ),
+    (
         [*SHIP, *NSQD, "--to", "http://"],
         "nsqgw ship: Invalid value for '--to': destination 'http://' is no complete URL: write one such as "
         f"https://logs.example.com/in {SEE}",

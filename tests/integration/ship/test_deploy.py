@@ -160,3 +160,11 @@ def test_the_image() -> None:
     assert last["USER"].split(":")[0].isdigit()
     assert last["USER"] != "0"
     assert last["STOPSIGNAL"] == "SIGTERM"
+
+
+def test_the_builder_of_the_image_gets_what_is_installed_and_nothing_else() -> None:
+    everything, *lines = (DEPLOY.parent / ".dockerignore").read_text().splitlines()[1:]
+    assert everything == "*"
+    kept = {line[1:] for line in lines if line.startswith("!")}
+    assert kept == {"LICENSE", "README.md", "setup.cfg", "pyproject.toml", "nsqgw", "gateways", "compat"}
+    assert all((DEPLOY.parent / name).exists() for name in kept)
