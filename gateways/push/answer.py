@@ -52,6 +52,9 @@ class AnswerSession(Session):
             **self._headers,
         }
         self._transport.write(head(HTTPStatus.OK, headers) + self._begin())
+        self._follow_all()
+
+    def _follow_all(self) -> None:
         for topic in self.topics:
             self._follow(topic, self._since, self._wanted)
 

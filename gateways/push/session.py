@@ -145,7 +145,7 @@ class Session(asyncio.Protocol, ABC):
         """Tell that messages of `channel` are lost here, nobody knows how many."""
         if self._backlog is not None:
             self._backlog.tear(channel)
-        elif self._listening:
+        else:
             self._write_gap(channel, None)
 
     def replay(self, topic: str, replay: Replay) -> None:
@@ -264,7 +264,7 @@ class Session(asyncio.Protocol, ABC):
         return b"".join(parts)
 
     def _write_gap(self, topic: str, lost: int | None) -> None:
-        if gap := self._gap(topic, lost):
+        if self._listening and (gap := self._gap(topic, lost)):
             self._transport.write(gap)
 
     def _followed(self) -> str:

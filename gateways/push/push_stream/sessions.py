@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from http import HTTPStatus
+from itertools import groupby
 
 from gateways.push.answer import AnswerSession
 from gateways.push.context import Context
-from gateways.push.filter import Filter
 from gateways.push.frame import Burst, Encoding, Frame
 from gateways.push.history import Replay
 from gateways.push.push_stream.paths import Wish, answer
@@ -49,6 +49,27 @@ class Following:
         """Follow one of its channels; what comes first."""
         return begin(context.hub, self.wishes[channel], self.since, session)
 
+    def begin(self, context: Context, session: Session) -> None:
+        """Follow all of them; a replay may be too much for a browser, and end all that is followed.
+
+        What was missed comes in the order of its numbers, for one position stands for all channels: a browser
+        that is cut off in the middle goes on behind what it has.
+        """
+        replays = {channel: self.subscribe(context, channel, session) for channel in self.channels}
+        ordered = replays.items() if self.since is None else _by_number(replays, context.hub.numbering.epoch)
+        for channel, replay in ordered:
+            session.replay(channel, replay)
+
+
+def _by_number(replays: Mapping[str, Replay], epoch: str) -> Iterator[tuple[str, Replay]]:
+    """Gaps, then all messages; those of an epoch before `epoch` first."""
+    for channel, replay in replays.items():
+        yield channel, replace(replay, frames=())
+    frames = [frame for replay in replays.values() for frame in replay.frames]
+    frames.sort(key=lambda frame: (frame.epoch == epoch, frame.offset))
+    for channel, run in groupby(frames, lambda frame: frame.channel):
+        yield channel, replace(replays[channel], frames=tuple(run), gap=False)
+
 
 class StreamSession(AnswerSession):
     """An answer that never ends: messages as the template has them, and nothing between them."""
@@ -77,8 +98,8 @@ class StreamSession(AnswerSession):
     def _last_words(self, text: str) -> bytes:
         return text.encode()
 
-    def _follow(self, topic: str, since: str | None, wanted: Filter | None) -> None:
-        self.replay(topic, self._following.subscribe(self._context, topic, self))
+    def _follow_all(self) -> None:
+        self._following.begin(self._context, self)
 
 
 class EventSourceSession(StreamSession):
@@ -133,8 +154,7 @@ class SocketSession(WebSocketConnection):
 
     def _open(self) -> None:
         super()._open()
-        for channel in self.topics:
-            self.replay(channel, self._following.subscribe(self._context, channel, self))
+        self._following.begin(self._context, self)
 
 
 class RefusedSocket(WebSocketConnection):

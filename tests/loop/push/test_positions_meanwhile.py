@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import socket
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
 from gateways.push.audience import SLICE
+from gateways.push.channel import ChannelLimits
 from gateways.push.frame import Burst, Frame
 from gateways.push.history import HistoryLimits
 from gateways.push.hub import Hub
@@ -22,6 +24,10 @@ from harness.entries import entries
 from harness.polling import eventually_async
 
 DROP_IN = PushStreamSettings(on=True, template="json")
+UPGRADE = (
+    b"GET %s?eventid=%s HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+)
 
 
 class Crowd:
@@ -165,3 +171,20 @@ async def test_who_comes_while_another_channel_has_its_turn_misses_nothing() -> 
     finally:
         await follower.stop()
     assert came == [(), (b"two",)], "a position after number 2 stands for a history that has it"
+
+
+async def test_a_replay_that_is_too_much_ends_what_was_asked_for_beside_it(serve: Any, dial: Any) -> None:
+    limits = Limits(look_interval=0.04, max_queue_bytes=100_000, close_timeout=0.3)
+    served = await serve(limits, push_stream=DROP_IN)
+    served.hub.renew(served.hub.routing, HistoryLimits(max_bytes=100_000_000), ChannelLimits())
+    start = served.hub.missed("events", None).position
+    for _ in range(400):
+        served.publish(b"x" * 60_000)
+    for target in ("/ev/events/other", "/ws/events/other"):
+        peer = await dial(served)
+        peer.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        peer.writer.transport.pause_reading()
+        closed = served.context.closed["slow"]
+        peer.send(UPGRADE % (target.encode(), start.encode()))
+        await eventually_async(lambda before=closed: served.context.closed["slow"] == before + 1)
+        assert not served.hub.subscribers("other"), "nobody ever leaves it again"
