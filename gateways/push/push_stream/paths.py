@@ -66,8 +66,13 @@ def parse_wishes(path: str, most: int) -> tuple[Wish, ...]:
     if not wishes:
         raise Refused(*NO_CHANNEL)
     if len(wishes) > most:
-        raise Refused(HTTPStatus.FORBIDDEN, f"At most {most} channels at once.")
+        raise Refused(*too_many(most))
     return tuple(wishes.values())
+
+
+def too_many(most: int) -> tuple[HTTPStatus, str]:
+    """The refusal of a request that names more than `most` channels."""
+    return HTTPStatus.FORBIDDEN, f"At most {most} channels at once."
 
 
 def is_reserved(channel: str) -> bool:

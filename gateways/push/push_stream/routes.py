@@ -27,6 +27,7 @@ from gateways.push.push_stream.paths import (
     answer,
     is_reserved,
     parse_wishes,
+    too_many,
 )
 from gateways.push.push_stream.publish import PublishSession
 from gateways.push.push_stream.resume import resumed_at
@@ -57,6 +58,8 @@ _MODE = "x-nginx-pushstream-mode"
 _CALLBACK = re.compile(r"[A-Za-z_$][\w$.]{0,99}", re.ASCII)
 _EXPOSED = "Last-Modified, Etag, X-Nginx-PushStream-Explain, Retry-After"
 _PUBLISHING = ("POST", "PUT")
+_OF_THIS_ORIGIN = ("same-origin", "none")
+"""What Sec-Fetch-Site says for pages of this origin, and for what the user typed in."""
 
 
 class PushStreamRoutes:
@@ -99,9 +102,7 @@ class PushStreamRoutes:
         following = self._following(request)
         switched = request.headers.get(_MODE, "").lower()
         if mode == "poll" or switched in ("polling", "long-polling"):
-            callback = request.argument("callback") or None
-            if callback is not None and not _CALLBACK.fullmatch(callback):
-                raise Refused(HTTPStatus.BAD_REQUEST, "The callback is no name of a function.")
+            callback = _callback(request)
             patient = switched != "polling"
             return LongPollSession(self._context, following, cors, patient=patient, callback=callback)
         session = EventSourceSession if mode == "events" else StreamSession
@@ -138,9 +139,11 @@ class PushStreamRoutes:
     def _publisher(self, request: Request, cors: dict[str, str]) -> Answer:
         if request.method not in ("GET", "DELETE", *_PUBLISHING):
             raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, Allow=METHODS)
-        names = [name for name in (request.argument("id") or "").split("/") if name]
+        names = tuple(dict.fromkeys(name for name in (request.argument("id") or "").split("/") if name))
         if not names:
             raise Refused(*NO_CHANNEL)
+        if len(names) > self._context.limits.max_channels:
+            raise Refused(*too_many(self._context.limits.max_channels))
         for name in names:
             if is_reserved(name) or denial(request.visitor, Right.PUBLISH, name, self._context.clock()):
                 raise Refused(*NOT_AUTHORIZED)
@@ -194,6 +197,22 @@ class PushStreamRoutes:
         asked = request.argument("id")
         document = self._statistics.asked(asked, visible)
         return answer(HTTPStatus.NOT_FOUND, headers=cors) if document is None else _json(document, cors)
+
+
+def _callback(request: Request) -> str | None:
+    """The function that gets the answer; Refused unless it is surely one of a page that came from here.
+
+    A script may be asked for, and read, by the pages of all sites, and browsers name no origin with it: only
+    where they say that the page is of the same origin are the user's cookies and network not lent to others.
+    """
+    callback = request.argument("callback") or None
+    if callback is None:
+        return None
+    if not _CALLBACK.fullmatch(callback):
+        raise Refused(HTTPStatus.BAD_REQUEST, "The callback is no name of a function.")
+    if request.headers.get("sec-fetch-site") not in _OF_THIS_ORIGIN:
+        raise Refused(HTTPStatus.FORBIDDEN, "JSONP is for pages that the browser says are of this origin.")
+    return callback
 
 
 def _json(document: Document, cors: dict[str, str]) -> Response:

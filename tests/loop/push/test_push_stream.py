@@ -136,8 +136,10 @@ async def test_an_event_source_goes_on_after_its_last_event(serve: Any, dial: An
     ):
         back = await dial(served)
         back.send(request)
-        missed = await back.read_until(b"data: between\n\n")
-        assert re.findall(rb"data: (\w+)", missed) == [b"three", b"between"], "no backtrack, and all channels"
+        missed = await back.read_until(b"data: three\n\n")
+        assert re.findall(rb"data: (\w+)", missed) == [b"between", b"three"], (
+            "no backtrack; as they were sent"
+        )
     stranger = await dial(served)
     stranger.send(b"GET /ev/events HTTP/1.1\r\nHost: test\r\nLast-Event-ID: e17\r\n\r\n")
     missed = await stranger.read_until(b"data: three\n\n")
@@ -204,12 +206,17 @@ async def test_a_header_makes_a_stream_a_poll_and_a_callback_a_script(serve: Any
     for path in ("/sub/events.b2", "/ev/events.b2"):
         answer = await ask(served, path, X_Nginx_PushStream_Mode="polling")
         assert (answer.status, answer.headers["content-type"]) == (200, "text/plain")
-    answer = await ask(served, "/lp/events.b2?callback=PushStreamManager.of.a1")
+    script = "/lp/events.b2?callback=PushStreamManager.of.a1"
+    answer = await ask(served, script, Sec_Fetch_Site="same-origin")
     assert answer.headers["content-type"] == "application/javascript"
     match = re.fullmatch(rb"PushStreamManager\.of\.a1\((\[.*\])\);", answer.body)
     assert match is not None
     assert [message["text"] for message in json.loads(match[1])] == ["one", "two"]
     assert (await ask(served, "/lp/events.b2?callback=alert(1)//")).status == 400
+    assert (await ask(served, script)).status == 403, (
+        "any page may read a script, and this browser tells nothing"
+    )
+    assert (await ask(served, script, Sec_Fetch_Site="same-site")).status == 403
 
 
 async def test_a_websocket_has_text_by_the_template(serve: Any) -> None:
@@ -307,6 +314,12 @@ async def test_a_publication_goes_to_nsq_and_is_answered_with_the_channel(serve:
     assert [info["channel"] for info in group["infos"]] == ["events", "other"]
     assert publisher.published == [("events", b"hello"), ("events", b"both"), ("other", b"both")]
     assert (await ask(served, "/pub?id=events")).document["channel"] == "events"
+    await ask(served, "/pub?id=" + "events/" * 500, "POST", b"once")
+    assert publisher.published[3:] == [("events", b"once")]
+    many = "/".join(map(str, range(served.context.limits.max_channels + 1)))
+    assert (await ask(served, f"/pub?id={many}", "POST", b"x")).headers[
+        EXPLAIN
+    ] == "At most 128 channels at once."
     for method in ("GET", "DELETE"):
         assert (await ask(served, "/pub?id=nothing", method)).status == 404
 
