@@ -8,9 +8,9 @@ from typing import Any
 import click
 import requests
 
+from gateways.cli.admin_answer import no_answer
 from gateways.cli.main import EXIT_FAILED
 from gateways.cli.options import DURATION
-from nsqgw.errors import NotConnected
 
 
 def health_command(admin_address: Callable[..., Any], ready_means: str) -> click.Command:
@@ -26,9 +26,7 @@ def health_command(admin_address: Callable[..., Any], ready_means: str) -> click
         try:
             answer = requests.get(url, timeout=timeout)
         except requests.RequestException as error:
-            raise NotConnected(
-                f"{url} does not answer ({type(error).__name__}): is the gateway running?"
-            ) from error
+            raise no_answer(url, error) from error
         click.echo(answer.text.strip())
         return 0 if answer.ok else EXIT_FAILED
 

@@ -8,10 +8,10 @@ from typing import Any
 import click
 import requests
 
+from gateways.cli.admin_answer import no_answer
 from gateways.cli.options import ADDRESS, DURATION
 from gateways.cli.push_table import summary, table
 from gateways.push.settings import ServiceSettings
-from nsqgw.errors import NotConnected
 
 _TIMEOUT = 5.0
 _HOME_AND_CLEAR = "\x1b[H\x1b[J"
@@ -57,8 +57,5 @@ def _look(address: str) -> dict[str, Any]:
         stats: dict[str, Any] = answer.json()
         stats["channels"], stats["connections"]
     except (requests.RequestException, ValueError, KeyError) as error:
-        raise NotConnected(
-            f"{url} does not answer as nsqgw push does ({type(error).__name__}): is it running, is its "
-            f"--admin-address {address}?"
-        ) from error
+        raise no_answer(url, error) from error
     return stats

@@ -9,6 +9,7 @@ from typing import Any
 import click
 import requests
 
+from gateways.cli.admin_answer import no_answer
 from gateways.cli.options import TOPIC
 from gateways.cli.ship_top import ADMIN_ADDRESS
 from gateways.pipeline.watch import STAGES
@@ -64,9 +65,7 @@ def _lines(url: str, parameters: dict[str, Any]) -> Iterator[str]:
                 raise NotConnected(f"{url}: {answer.text.strip()}")
             yield from (line.decode("utf-8") for line in answer.iter_lines(chunk_size=1) if line)
     except requests.RequestException as error:
-        raise NotConnected(
-            f"{url} does not answer ({type(error).__name__}): is the gateway running?"
-        ) from error
+        raise no_answer(url, error) from error
     raise NotConnected(f"{url} has ended: the gateway stopped")
 
 

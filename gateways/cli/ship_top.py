@@ -8,10 +8,10 @@ from typing import Any
 import click
 import requests
 
+from gateways.cli.admin_answer import no_answer
 from gateways.cli.options import ADDRESS, DURATION
 from gateways.cli.ship_table import rows, table
 from gateways.ship.config import ServiceSettings
-from nsqgw.errors import NotConnected
 
 _TIMEOUT = 5.0
 _HOME_AND_CLEAR = "\x1b[H\x1b[J"
@@ -28,7 +28,7 @@ ADMIN_ADDRESS = click.option(
 @click.command("top", context_settings={"help_option_names": ["-h", "--help"]})
 @ADMIN_ADDRESS
 @click.option("--interval", type=DURATION, default="1s", show_default=True, help="Between two looks.")
-@click.option("--once", is_flag=True, help="Print one table, for scripts, and end.")
+@click.option("--once", is_flag=True, help="Print one table, for scripts, and end; troubles go to stderr.")
 def command(admin_address: str, interval: float, once: bool) -> int:
     """Show each pipeline and its sinks: events and bytes a second, what is held, since when, and why.
 
@@ -43,8 +43,9 @@ def command(admin_address: str, interval: float, once: bool) -> int:
         text = table(rows(before, now, time.monotonic() - asked))
         if once:
             click.echo(text)
+            click.echo(_troubles(now), nl=False, err=True)
             return 0
-        click.echo(f"{_HOME_AND_CLEAR}nsqgw ship on {admin_address}\n\n{text}\n{_troubles(now)}")
+        click.echo(f"{_HOME_AND_CLEAR}nsqgw ship on {admin_address}\n\n{text}\n\n{_troubles(now)}", nl=False)
         before = now
 
 
@@ -56,14 +57,11 @@ def _look(address: str) -> list[dict[str, Any]]:
         answer.raise_for_status()
         pipelines: list[dict[str, Any]] = answer.json()["pipelines"]
     except (requests.RequestException, ValueError, KeyError) as error:
-        raise NotConnected(
-            f"{url} does not answer as nsqgw ship does ({type(error).__name__}): is it running, is its "
-            f"--admin-address {address}?"
-        ) from error
+        raise no_answer(url, error) from error
     return pipelines
 
 
 def _troubles(pipelines: list[dict[str, Any]]) -> str:
     """Why pipelines and sinks do not do their work, a line each."""
     told = [f"{each['pipeline']}: {each['trouble']}" for each in pipelines if each["trouble"]]
-    return "".join(f"\n{line}" for line in told)
+    return "".join(f"{line}\n" for line in told)

@@ -247,6 +247,7 @@ class _Life:
         self._reload_again = True
         while self._reload_again:
             self._reload_again = False
+            logger.info("%s: SIGHUP, reading the settings again", self._service.name)  # it may take a while
             self._supervisor.reloading()
             try:
                 await self._service.reload()

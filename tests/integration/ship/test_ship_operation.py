@@ -59,6 +59,7 @@ def test_the_command_with_a_file(
         assert run_nsqgw("ship", "health", "--ready", "--admin-address", admin) == (0, "ready\n", "")
         edit(file, "batch.max_messages = 10", "batch.max_messages = 20")
         process.send(signal.SIGHUP)
+        process.wait_for("SIGHUP, reading the settings again")
         process.wait_for("nsqgw ship reloaded")
         edit(file, "batch.max_messages = 20", "batch.max_mesages = 20")
         process.send(signal.SIGHUP)
@@ -66,6 +67,31 @@ def test_the_command_with_a_file(
         with urlopen(f"http://{admin}/metrics", timeout=10) as answer:
             assert "nsqgw_ship_last_reload_failed 1.0" in answer.read().decode()
         assert process.terminate() == 0
+
+
+@pytest.mark.parametrize("command", ["health", "top", "tap"])
+def test_a_gateway_that_is_not_there(command: str, run_nsqgw: Callable[..., Done]) -> None:
+    done = run_nsqgw("ship", command, "--admin-address", "127.0.0.1:1")
+    assert done[0] == 1
+    assert done[2].startswith(f"nsqgw ship {command}: http://127.0.0.1:1/")
+    assert done[2].endswith(
+        " does not answer as nsqgw ship does (no connection): is it running, is this its --admin-address?\n"
+    )
+
+
+def test_what_holds_a_pipeline_up_is_told_below_the_table(
+    nsqd: EmbeddedNsqd, tmp_path: Path, run_nsqgw: Callable[..., Done]
+) -> None:
+    flags = ("--nsqd-tcp-address", nsqd.tcp_address, "--to", "http://127.0.0.1:1", "--drain-timeout", "100ms")
+    topic = ("--topic", "app", "--channel", "ship", "--admin-address", "127.0.0.1:0")
+    with Nsqgw(tmp_path, "ship", *topic, *flags) as process:
+        admin = process.wait_for(r"admin port on http://(127\.0\.0\.1:\d+)")
+        publish(nsqd, "app", numbered(0, 1))
+        process.wait_for("trying again")
+        top = run_nsqgw("ship", "top", "--once", "--interval", "10ms", "--admin-address", admin)
+        assert top.stdout.splitlines()[1].split()[:3] == ["ship", "not", "ready"]
+        assert top.stderr.startswith("ship: http://127.0.0.1:1: ")
+        assert top.stderr.endswith("Connection refused\n")
 
 
 def test_the_command_with_a_folder(
