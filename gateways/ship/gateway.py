@@ -48,6 +48,7 @@ class ShipGateway:
         self._broken: Exception | None = None  # why the old configuration could not be put back
         self.taps = Taps(self._watch)
         self._running: dict[str, tuple[ShipSettings, ShipService]] = {}
+        self._stopping: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
         self._reloading = asyncio.Lock()
         self._following: asyncio.Task[None] | None = None
@@ -84,11 +85,14 @@ class ShipGateway:
         raise self._broken
 
     async def stop(self) -> None:
-        """Stop all pipelines, side by side: each has the whole drain for itself."""
+        """Stop all pipelines, side by side: each has the whole drain for itself.
+
+        Those that a reload was stopping, too: that it was cut short is no reason to cut their drain.
+        """
         if self._following is not None:
             self._following.cancel()
             await asyncio.gather(self._following, return_exceptions=True)
-        await asyncio.gather(*(service.stop() for _, service in self.pipelines))
+        await asyncio.gather(*(service.stop() for _, service in self.pipelines), *self._stopping)
 
     async def reload(self) -> None:
         """Read the configuration anew and put it in force.
@@ -155,7 +159,10 @@ class ShipGateway:
     async def _stop(self, name: str) -> None:
         settings, service = self._running.pop(name)
         self._changed.set()
-        await service.stop()
+        stopping = asyncio.create_task(service.stop())
+        self._stopping.add(stopping)
+        stopping.add_done_callback(self._stopping.discard)
+        await asyncio.shield(stopping)
         logger.info("pipeline %s stopped", settings.name)
 
     # -- the configuration

@@ -101,9 +101,8 @@ def note_failure(endpoint: Endpoint, now: float, retry_after: float | None) -> N
     """It failed, or asks to be left alone for `retry_after` seconds, of which at most five minutes count."""
     pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(endpoint.failures, 16))
     endpoint.failures += 1
-    endpoint.rests_until = max(
-        endpoint.rests_until, now + max(pause, min(retry_after or 0.0, _LONGEST_ASKED))
-    )
+    asked = min(retry_after or 0.0, _LONGEST_ASKED)
+    endpoint.rests_until = max(endpoint.rests_until, now + max(pause, asked))
 
 
 def note_answer(endpoint: Endpoint, seconds: float) -> None:

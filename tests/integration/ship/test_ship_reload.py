@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from tornado.web import RequestHandler
 
 from gateways.ship.config import ShipConfig
 from gateways.ship.config_file import load_config
@@ -14,6 +15,7 @@ from gateways.ship.gateway import ShipGateway
 from harness.embedded import EmbeddedNsqd
 from harness.polling import eventually_async
 from harness.ship_file import edit, lines, numbered, publish
+from harness.sinks import LogService
 from nsqgw.deadline import within
 from nsqgw.errors import ConfigError, NotConnected
 from nsqgw.service.lifecycle import ReloadingService, ServiceWithPages
@@ -167,6 +169,32 @@ async def test_a_mistake_while_a_file_is_read_does_not_end_the_following(
     edit(file, 'name = "audit"', 'name = "renamed"')
     await eventually_async(lambda: [each.name for each in gateway.running()] == ["app", "renamed"])
     await gateway.stop()
+
+
+async def test_a_reload_that_is_cut_short_does_not_cut_the_drain(nsqd: EmbeddedNsqd, file: Path) -> None:
+    may_answer, logs = asyncio.Event(), LogService()
+
+    async def take_time(handler: RequestHandler) -> None:
+        await may_answer.wait()
+
+    logs.respond = take_time
+    edit(file, f'type = "file"\npath = "{file.parent}/app.log"', f'type = "http"\nurl = "{logs.url}"')
+    gateway = ShipGateway(load_config(file), lambda: load_config(file))
+    await gateway.start()
+    pipeline = gateway.running()[0].pipeline
+    publish(nsqd, "app", numbered(0, 5))
+    await eventually_async(lambda: logs.requests)
+    edit(file, "max_in_flight = 100", "max_in_flight = 50")
+    reload = asyncio.create_task(gateway.reload())
+    await eventually_async(lambda: [each.name for each in gateway.running()] == ["audit"])
+    reload.cancel()
+    await asyncio.wait({reload})
+    stop = asyncio.create_task(gateway.stop())
+    await asyncio.sleep(0)
+    may_answer.set()
+    await within(10, stop)
+    assert (pipeline.counters.finished.total(), pipeline.counters.requeued.total()) == (5, 0)
+    await logs.close()
 
 
 async def test_pipelines_come_and_go(nsqd: EmbeddedNsqd, file: Path, tmp_path: Path) -> None:
