@@ -24,8 +24,11 @@ def schema_command() -> None:
     click.echo(json.dumps(config_schema(), indent=2))
 
 
-@command.command("example", context_settings=_CONTEXT)
+@command.command(
+    "example",
+    context_settings=_CONTEXT,
+    help=f"Print a config file for a sink of this TYPE, with all its settings: {', '.join(sorted(kinds()))}.",
+)
 @click.argument("sink", type=click.Choice(sorted(kinds())), metavar="TYPE")
 def example_command(sink: str) -> None:
-    """Print a config file for a sink of this TYPE, with all its settings."""
     click.echo(example(sink), nl=False)

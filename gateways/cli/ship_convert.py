@@ -21,7 +21,7 @@ TOOLS = ("nsq_to_file", "nsq_to_http")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
 def command(ctx: click.Context, tool: str, arguments: Sequence[str]) -> None:
-    """Print the config file that a command line of TOOL stands for."""
+    """Print the config file that a command line of TOOL, nsq_to_file or nsq_to_http, stands for."""
     module = importlib.import_module(SUBCOMMANDS[tool][0])
     flags = module.command.make_context(f"{ctx.command_path} {tool}", list(arguments)).params
     click.echo(config_text(module.configured(flags)), nl=False)

@@ -135,6 +135,8 @@ def export_command(output: Path | None, body: bool, limit: int, **flags: Any) ->
 
     The exit code is 1 when something there is no letter.
     """
+    if output is not None and output.exists():
+        raise click.ClickException(f"{output} is there already: give another --output, or remove it")
     return _run(_export(flags, output, body, limit))
 
 

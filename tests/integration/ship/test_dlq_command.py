@@ -207,7 +207,10 @@ def test_an_export_is_a_file_of_letters_again(dlq: Dlq, file: Path, tmp_path: Pa
         f"body {number}" for number in range(0, COUNT, 10)
     ]
     assert dlq("replay", f"--file={copy}", f"--to=file:{tmp_path}/out").out.startswith("30 replayed")
-    assert "File exists" in dlq("export", f"--file={file}", f"--output={copy}", code=1).err
+    assert (
+        f"{copy} is there already: give another"
+        in dlq("export", f"--file={file}", f"--output={copy}", code=1).err
+    )
     assert dlq("export", f"--file={file}", "--body", "--limit=2").out == "body 0\nbody 1\n"
 
 
