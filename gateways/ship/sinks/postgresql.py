@@ -212,12 +212,12 @@ class PostgresqlSink:
         return connection
 
     async def _create_table(self) -> None:
-        from psycopg.errors import DuplicateTable, UniqueViolation
+        from psycopg.errors import DuplicateObject, DuplicateTable, UniqueViolation
 
         connection = await self._connect()
         try:
             # Despite its IF NOT EXISTS, one of two that create it at once fails.
-            with contextlib.suppress(DuplicateTable, UniqueViolation):
+            with contextlib.suppress(DuplicateTable, DuplicateObject, UniqueViolation):
                 await connection.execute(_create_statement(self._settings))
         finally:
             await connection.close()

@@ -124,7 +124,7 @@ async def test_a_batch_that_the_pipeline_gave_up_waiting_for_is_not_sent_twice(s
     async with opened(acknowledged(service)) as sink:
         batch = batch_of(sink, messages_of(BODIES))
         waiting = asyncio.create_task(sink.send(batch))
-        await eventually_async(lambda: service.events)
+        await eventually_async(lambda: service.requests and service.requests[-1].path.endswith("/ack"))
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
@@ -147,7 +147,7 @@ async def test_what_a_restarted_splunk_numbers_alike_is_not_taken_for_what_it_lo
     async with opened(acknowledged(service)) as sink:
         first, second = (batch_of(sink, messages_of(BODIES, start=4 * number)) for number in range(2))
         lost = asyncio.create_task(sink.send(first))
-        await eventually_async(lambda: len(service.events) == 4)
+        await eventually_async(lambda: service.requests and service.requests[-1].path.endswith("/ack"))
         service.restart()
         service.indexes_at_once = True
         assert await sink.send(second) is CONFIRMED
