@@ -169,8 +169,6 @@ class HttpSinkBase(abc.ABC):
                 try:
                     await self._client.reach(endpoint.address)
                     continue
-                except asyncio.TimeoutError:
-                    outcome = Outcome(Fate.RETRY, "no connection in time")
                 except (NSQError, OSError) as error:
                     outcome = _failure(error)
             else:
@@ -298,10 +296,7 @@ class HttpSinkBase(abc.ABC):
             )
         try:
             answer = await self._client.request(address, start, all_headers, body, self.keep_bytes)
-        except asyncio.TimeoutError:
-            self.answers["none"] += 1
-            return Outcome(Fate.RETRY, "Timeout: no answer in time", unsure=True)
-        except (NSQError, OSError) as error:
+        except (asyncio.TimeoutError, NSQError, OSError) as error:
             self.answers["none"] += 1
             return _failure(error)
         self.answers[str(answer.status)] += 1
@@ -316,8 +311,10 @@ class HttpSinkBase(abc.ABC):
         return outcome
 
 
-def _failure(error: NSQError | OSError) -> Outcome:
+def _failure(error: asyncio.TimeoutError | NSQError | OSError) -> Outcome:
     """What it means that there was no answer; certificates that do not fit are somebody's to mend."""
+    if isinstance(error, asyncio.TimeoutError):
+        return Outcome(Fate.RETRY, "Timeout: no answer in time", unsure=True)
     cause = error.__cause__
     if isinstance(cause, ssl.SSLCertVerificationError):
         return Outcome(Fate.BLOCKED, f"its certificate is not accepted: {cause.verify_message}")

@@ -77,7 +77,7 @@ class HttpClient:
 
     async def reach(self, address: HttpAddress) -> None:
         """Connect, with TLS if it is https, and send nothing. Raises what `request` does."""
-        connection = await within(self._connect_timeout, self._connect(address))
+        connection = await self._connect_in_time(address)
         connection.close()
         self._open.discard(connection)
 
@@ -107,7 +107,7 @@ class HttpClient:
                 # The server closed it as the request left: as a rule nothing is wrong with the server.
                 sent_again = True
         try:
-            connection = await within(self._connect_timeout, self._connect(address))
+            connection = await self._connect_in_time(address)
         except ConnectionFailed as error:
             if sent_again:
                 raise ConnectionClosed(str(error)) from error
@@ -146,6 +146,14 @@ class HttpClient:
             connection.close()
             self._open.discard(connection)
         return None
+
+    async def _connect_in_time(self, address: HttpAddress) -> _Connection:
+        try:
+            return await within(self._connect_timeout, self._connect(address))
+        except asyncio.TimeoutError:  # nothing was sent: that is not the time-out of an answer
+            raise ConnectionFailed(
+                f"no connection to {address.host_and_port} within {self._connect_timeout:g}s"
+            ) from None
 
     async def _connect(self, address: HttpAddress) -> _Connection:
         where = address.host_and_port

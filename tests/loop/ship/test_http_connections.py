@@ -201,3 +201,15 @@ async def test_what_was_sent_on_a_connection_that_ended_may_be_there_twice(place
         outcome = await sink.send(batch_of(sink, messages_of([b"b", b"c"], start=1)))
     assert (outcome.fate, outcome.unsure) == (Fate.CONFIRMED, False)
     assert outcome.sent_again == (1 if place else 2)
+
+
+async def test_nothing_was_sent_where_no_connection_came_in_time() -> None:
+    async def says_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    async with raw_server(says_nothing) as server:
+        url = f"https://{server.address}"
+        async with opened(settings_for("loggly", url) | {"connect_timeout": 0.1}) as sink:
+            outcome = await sink.send(batch_of(sink, messages_of([b"a"])))
+    assert (outcome.fate, outcome.unsure) == (Fate.RETRY, False)
+    assert outcome.reason == f"no connection to {server.address} within 0.1s"
