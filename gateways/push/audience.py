@@ -6,7 +6,7 @@ same bytes go to every subscriber of the group. No socket in here.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence, Set
 from typing import Protocol
 
 from gateways.push.filter import Filter
@@ -30,7 +30,8 @@ class Subscriber(Protocol):
         ...
 
 
-Group = tuple["Filter | None", Encoding, tuple[Subscriber, ...]]
+Group = tuple["Filter | None", Encoding, tuple[Subscriber, ...], Set[Subscriber]]
+"""What is written, to whom when the burst came, and who of them still wants it."""
 
 
 class Audience:
@@ -67,7 +68,7 @@ class Audience:
     def groups(self) -> Iterator[Group]:
         """Everybody, as it is now: subscribers come and go while a burst is handed out."""
         for (wanted, encoding), group in self._groups.items():
-            yield wanted, encoding, tuple(group)
+            yield wanted, encoding, tuple(group), group
 
 
 class Shares:
@@ -109,17 +110,21 @@ def hand_out(burst: Burst, groups: Iterable[Group]) -> Generator[None, None, int
     """Offer everybody in `groups` their share of `burst`; yields between slices, returns the deliveries."""
     shares = Shares(burst)
     delivered = served = 0
-    for wanted, encoding, subscribers in groups:
+    paused = False
+    for wanted, encoding, subscribers, present in groups:
         share = shares.of(wanted)
         for start in range(0, len(subscribers) if share is not None else 1, SLICE):
             if served >= SLICE:
                 served = 0
+                paused = True
                 yield
             if share is None:
                 served += 1  # asking the filter took its time, too
                 continue
             data = share.encoded(encoding)
-            some = subscribers[start : start + SLICE]
+            some: Sequence[Subscriber] = subscribers[start : start + SLICE]
+            if paused:  # who has left meanwhile, or may follow it no longer, gets nothing more
+                some = [subscriber for subscriber in some if subscriber in present]
             for subscriber in some:
                 subscriber.offer(data, share)
             served += len(some)

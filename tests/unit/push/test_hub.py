@@ -93,6 +93,19 @@ def test_a_large_audience_is_served_in_slices() -> None:
     assert newcomer.taken == [b"\x81\x012"]
 
 
+def test_who_leaves_while_the_fan_out_pauses_gets_nothing_more() -> None:
+    hub = Hub(["a"])
+    takers = [Taker() for _ in range(2 * SLICE)]
+    for taker in takers:
+        hub.subscribe("a", taker)
+    fan_out = hub.fan_out("a", entries(b"1"))
+    next(fan_out)
+    for taker in takers:
+        hub.unsubscribe("a", taker)
+    list(fan_out)
+    assert sum(len(taker.taken) for taker in takers) == SLICE == hub.deliveries["a"]
+
+
 BY_ID = Routing(["orders"], [Route("orders", "orders.{id}")])
 
 
