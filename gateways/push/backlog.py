@@ -97,7 +97,7 @@ class Backlog:
         for frame in burst.frames:
             data = frame.encoded(encoding)
             key: Hashable = None
-            if queue.policy.conflating:
+            if queue.policy.conflating and frame.conflated:
                 key = frame.encoded(queue.policy.key)
                 self._replace(queue, key)
             elif queue.policy.lag is Lag.DROP_NEW and not self._fits(data):

@@ -8,6 +8,7 @@ the same for frames that leave together, so that every socket gets one write. No
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 from gateways.push.entry import Entry
 
@@ -18,6 +19,9 @@ class Frame:
     """One message on its way to browsers: an entry of a channel, and its place in the channel's history."""
 
     __slots__ = ("_encoded", "arrived", "body", "channel", "entry", "epoch", "offset")
+
+    conflated: ClassVar[bool] = True
+    """Whether it is what a policy means that keeps the newest message only."""
 
     def __init__(self, entry: Entry, channel: str = "", epoch: str = "", offset: int = 0) -> None:
         self.entry = entry

@@ -125,6 +125,8 @@ class Notice(Frame):
 
     __slots__ = ("document",)
 
+    conflated = False
+
     def __init__(self, push: str, channel: str, client: str) -> None:
         super().__init__(Entry(b""), channel)
         self.document = {"push": push, "channel": channel, "client": client}

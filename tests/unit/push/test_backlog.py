@@ -13,6 +13,7 @@ from gateways.push.backlog import ENTRY_BYTES, Backlog
 from gateways.push.entry import Entry
 from gateways.push.frame import Burst, Frame
 from gateways.push.policy import Lag, Policy, parse_policy
+from gateways.push.protocol import JSON, Notice
 from nsqgw.errors import ConfigError
 
 
@@ -218,3 +219,14 @@ def test_what_a_pattern_covers_is_forgotten_with_it() -> None:
         waiting.add(burst(b"1", topic=topic), bare, 0.0)
     waiting.forget("a.*")
     assert taken(waiting) == [(0, b"1")]
+
+
+def test_who_comes_and_goes_replaces_no_message() -> None:
+    waiting = Backlog(lambda _: Policy(Lag.CONFLATE), max_bytes=10_000, max_age=5.0, patience=5.0)
+    encoding = JSON.message
+    newest = burst(b"newest")
+    waiting.add(newest, encoding, 0.0)
+    joined, left = (Burst("t", [Notice(push, "t", "c0ffee")]) for push in ("join", "leave"))
+    waiting.add(joined, encoding, 0.0)
+    waiting.add(left, encoding, 0.0)
+    assert [data for _, data in taken(waiting)] == [one.encoded(encoding) for one in (newest, joined, left)]
