@@ -121,7 +121,8 @@ class MultiplexSession(WebSocketConnection):
             self._opcode = frame.opcode
         elif frame.opcode is not Opcode.CONT:
             return
-        self._parts.append(bytes(frame.data))  # bounded together by the core
+        if frame.data:  # bounded together by the core, which counts bytes
+            self._parts.append(bytes(frame.data))
         if not frame.fin or self._opcode is None:
             return
         data = b"".join(self._parts)
@@ -273,9 +274,12 @@ class MultiplexSession(WebSocketConnection):
         self.say({"push": "drain", "seconds": round(seconds, 3)})
 
     def say(self, document: Mapping[str, object]) -> None:
-        """Write a reply or a push."""
-        if self._listening:
-            self._transport.write(self._dialect.write(document))
+        """Write a reply or a push; who asks and does not read has the bound of messages."""
+        if not self._listening:
+            return
+        self._transport.write(self._dialect.write(document))
+        if self._transport.get_write_buffer_size() > self._context.limits.max_queue_bytes:
+            self.close(Ending.SLOW)
 
     def refuse(self, command: Command, refused: Refused) -> None:
         """Answer `command` with an error; too many of them close the connection."""

@@ -96,10 +96,11 @@ class WebSocketConnection(Session):
         self._pinged_at = None
         self._core.receive_data(data)
         events = self._core.events_received()
+        room = max(0, self._context.limits.max_client_frames - self._frames)
         self._context.client_frames += len(events)
         self._frames += len(events)
         self._bytes += len(data)
-        for event in events:
+        for event in events[:room]:
             if isinstance(event, WireFrame) and self._listening:
                 self._heard(event)
         if self._core.state is not State.OPEN:

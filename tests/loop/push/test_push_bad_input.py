@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import resource
+import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
@@ -27,12 +28,18 @@ from gateways.push.access.signed_url import SignedUrls
 from gateways.push.access.tokens import TokenRules, TokenVerifier
 from gateways.push.limits import Limits
 from gateways.push.presence import Presence
+from gateways.push.session import Session
 from harness.polling import eventually_async
 from harness.push_client import PushClient
 from harness.tokens import SECRET, token
 from harness.websocket_frames import BINARY, CONT, PING, TEXT, deflated, frame
 
 LIMITS = Limits(look_interval=0.04, handshake_timeout=0.6, close_timeout=0.3, max_client_bytes=150_000)
+UPGRADE_TO_CONNECT = (
+    b"GET /connect HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+    b"Sec-WebSocket-Protocol: nsqgw.v1.json\r\n\r\n"
+)
 SILENT = int(os.environ.get("SILENT_CONNECTIONS", "200"))
 
 
@@ -357,3 +364,35 @@ async def test_logs_have_no_token_and_no_payload(serve, dial, caplog) -> None:
     assert "follows" in caplog.text or "left" in caplog.text
     for secret in (shown, shown.split(".")[1], shown.split(".")[2], "a payload of somebody", SECRET.decode()):
         assert secret not in caplog.text
+
+
+async def test_fragments_of_nothing_are_not_kept(serve, dial) -> None:
+    served = await serve()
+    peer = await dial(served)
+    peer.send(UPGRADE_TO_CONNECT)
+    await peer.read_until(b"\r\n\r\n")
+    (session,) = served.context.connections
+    peer.send(frame(TEXT, b"{", fin=False) + 100 * frame(CONT, b"", fin=False))
+    await eventually_async(lambda: served.context.client_frames == 101)
+    assert len(session._parts) == 1
+
+
+async def test_questions_without_reading_the_answers(serve, dial) -> None:
+    class Known:
+        client = "0" * 16
+
+    limits = Limits(look_interval=60.0, max_queue_bytes=100_000, max_client_frames=2000)
+    served = await serve(limits, presence=Presence(["events"]))
+    for _ in range(1000):
+        served.context.presence.join("events", Known(), watching=False)
+    peer = await dial(served)
+    peer.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    peer.writer.transport.pause_reading()
+    peer.send(UPGRADE_TO_CONNECT)
+    await eventually_async(lambda: any(isinstance(each, Session) for each in served.context.connections))
+    (session,) = served.context.connections
+    question = json.dumps({"id": 1, "op": "presence", "channel": "events"}).encode()
+    peer.send(frame(TEXT, question) * 2000)
+    await eventually_async(lambda: sum(served.context.closed.values()) == 1)
+    assert served.context.closed["slow"] == 1, served.context.closed
+    assert session.waiting_bytes < limits.max_queue_bytes + 50_000
