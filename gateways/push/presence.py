@@ -57,6 +57,13 @@ class Presence:
                 kept.pop(channel, None)
         return tuple(self._watchers.get(channel, ()))
 
+    def unwatch(self, channel: str, client: Client) -> None:
+        """`client` is told of `channel` no longer, which it may follow on."""
+        watchers = self._watchers.get(channel, {})
+        watchers.pop(client, None)
+        if not watchers:
+            self._watchers.pop(channel, None)
+
     def count(self, channel: str) -> int:
         """How many clients there are."""
         return len(self._clients.get(channel, ()))

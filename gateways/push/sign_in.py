@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gateways.push.multiplex import MultiplexSession
 
 WARN = 25.0
-"""Seconds before the end of a token at which the client is told."""
+"""Seconds before the end of a token at which the client is told; half of what is left where that is less."""
 
 
 def asked_of(session: MultiplexSession) -> str:
@@ -34,7 +34,8 @@ def expect(session: MultiplexSession) -> None:
     if visitor.grant is None:
         visitor.due = context.clock() + context.gate.first_command
     else:
-        visitor.due = visitor.expires_at - WARN
+        left = visitor.expires_at - context.clock()
+        visitor.due = visitor.expires_at - min(WARN, left / 2)
 
 
 def remind(session: MultiplexSession, now: float) -> None:
@@ -105,3 +106,5 @@ def _hold(session: MultiplexSession, command: Command, grant: Grant) -> None:
     for channel in sorted(session.topics):
         if not grant.permits(Right.SUBSCRIBE, channel):
             session.unsubscribed(channel)
+        elif not grant.permits(Right.PRESENCE, channel):
+            context.presence.unwatch(channel, session)

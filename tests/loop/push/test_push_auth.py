@@ -135,7 +135,7 @@ async def test_tokens_that_are_turned_down(serve, opened, bad: str, code: int, e
 async def test_a_token_is_renewed_on_a_live_connection(serve, opened) -> None:
     served = await serve(LIMITS, gate=gate())
     client = await opened(served)
-    await client.ask("auth", token=good(sub="ada", exp=time.time() + 20))
+    await client.ask("auth", token=good(sub="ada", exp=time.time() + 1))
     assert (await client.next())["push"] == "expiring"
     await client.ask("subscribe", channel="events")
     assert (await client.ask("auth", token=good(sub="ada")))["ok"] == "auth"
@@ -220,6 +220,26 @@ async def test_publishing_and_presence_need_their_rights(serve, opened) -> None:
     await client.ask("auth", token=good(rights=["subscribe", "presence"]))
     assert (await client.ask("subscribe", channel="events", presence=True))["ok"] == "subscribe"
     assert (await client.ask("presence", channel="events"))["count"] == 1
+
+
+async def test_without_the_right_nobody_is_told_any_longer_who_comes(serve, opened) -> None:
+    served = await serve(gate=gate(), presence=Presence(["events"]))
+    client, guest = await opened(served), await opened(served)
+    await client.ask("auth", token=good(rights=["subscribe", "presence"]))
+    await client.ask("subscribe", channel="events", presence=True)
+    await client.ask("auth", token=good(rights=["subscribe"]))
+    await guest.ask("auth", token=good())
+    await guest.ask("subscribe", channel="events")
+    served.publish(b"x")
+    assert (await client.next())["push"] == "message"
+
+
+async def test_a_token_for_seconds_is_not_asked_for_again_at_once(serve, opened) -> None:
+    served = await serve(gate=gate())
+    client = await opened(served)
+    assert (await client.ask("auth", token=good(exp=time.time() + 20)))["expires"] == 20
+    (connection,) = served.context.connections
+    assert 8 < connection.visitor.due - served.context.clock() < 12
 
 
 async def test_anonymous_visitors_may_subscribe_and_no_more(serve, opened) -> None:
