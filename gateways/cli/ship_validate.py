@@ -13,6 +13,7 @@ from gateways.ship.config import ShipConfig
 from gateways.ship.config_file import load_config
 from gateways.ship.probe import probe
 from gateways.ship.trial_event import send_test_events
+from nsqgw.service import logs
 
 
 @click.command("validate", context_settings={"help_option_names": ["-h", "--help"]})
@@ -33,6 +34,7 @@ def command(files: tuple[Path, ...], no_connect: bool, skip_healthchecks: bool, 
         )
     with reported():
         config = load_config(files)
+    logs.configure("error", "logfmt")  # what is not reached is told below
     names = ", ".join(pipeline.name for pipeline in config.pipelines)
     click.echo(f"{' '.join(map(str, files))}: pipelines {names}")
     if no_connect:

@@ -42,6 +42,7 @@ from nsqgw.message import Message
 from nsqgw.protocol.names import check_topic
 
 _CLOSE_TIMEOUT = 1.0
+_PROBE_TIMEOUT = 4.0  # less than connect_timeout, so that the reason is told
 _BLOCKED = (AuthFailed, AuthFirst, BadTopic, ConfigError, Unauthorized)
 
 
@@ -109,7 +110,7 @@ class NsqSink:
     async def probe(self) -> None:
         """Until an nsqd is connected. Raises NotConnected."""
         assert self._producer is not None, "the sink was not opened"
-        await self._producer.wait_connected(self._settings.publish_timeout)
+        await self._producer.wait_connected(min(self._settings.publish_timeout, _PROBE_TIMEOUT))
 
     def encode(self, message: Message) -> bytes:
         """The body itself."""

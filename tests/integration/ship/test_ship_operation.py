@@ -216,6 +216,26 @@ def tls_flags(folder: Path) -> tuple[dict[str, str], list[str]]:
     return nsqd, ["--tls-ca-file", files.ca, "--auth-secret", f"file:{folder}/secret"]
 
 
+def test_validate_says_why_another_cluster_is_not_reached(
+    nsqd: EmbeddedNsqd, tmp_path: Path, run_nsqgw: Callable[..., Done]
+) -> None:
+    (tmp_path / "far.toml").write_text(
+        f"""
+        nsq.nsqd_tcp_addresses = ["{nsqd.tcp_address}"]
+        pipeline = [{{ topics = ["app"], channel = "ship", sinks = ["far"] }}]
+        [sink.far]
+        type = "nsq"
+        nsqd_tcp_addresses = ["127.0.0.1:1"]
+        topic = "x"
+        publish_timeout = "300ms"
+        """
+    )
+    done = run_nsqgw("ship", "validate", str(tmp_path / "far.toml"))
+    assert done.returncode == 1
+    assert done.stdout.endswith("sink far: no nsqd connected within 0.3 s: 127.0.0.1:1: Connection refused\n")
+    assert done.stderr == ""
+
+
 @pytest.mark.parametrize("gateway", ["ship", "push", "validate"])
 def test_tls_and_auth(tmp_path: Path, gateway: str, run_nsqgw: Callable[..., Done]) -> None:
     (tmp_path / "secret").write_text("hush\n")
