@@ -205,6 +205,7 @@ class HeadReader(asyncio.Protocol):
         self._deadline = self._context.clock() + self._context.limits.close_timeout
         if response.status >= HTTPStatus.BAD_REQUEST:
             self._context.refused[response.status] += 1
+            logger.info("%s gets %d: %.200s", self._address, response.status, response.reason)
         if self._visitor.secure:
             response = replace(response, headers={**response.headers, **STRICT_TRANSPORT})
         self._transport.write(response.serialize(method))

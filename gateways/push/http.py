@@ -10,7 +10,7 @@ import email.utils
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from types import MappingProxyType
 from urllib.parse import parse_qs, unquote
@@ -102,6 +102,8 @@ class Response:
     body: bytes = b""
     content_type: str = "text/plain; charset=utf-8"
     headers: Mapping[str, str] = field(default_factory=dict)
+    reason: str = ""
+    """Of a refusal, for the log."""
 
     def serialize(self, method: str = "GET") -> bytes:
         """The bytes of the answer; without the body for HEAD."""
@@ -134,7 +136,7 @@ def json_response(status: HTTPStatus, document: object, headers: Mapping[str, st
 
 def error_response(status: HTTPStatus, text: str, headers: Mapping[str, str] = _NO_HEADERS) -> Response:
     """`{"error": text}`: every refusal of this server has this form."""
-    return json_response(status, {"error": text}, headers)
+    return replace(json_response(status, {"error": text}, headers), reason=text)
 
 
 def parse_request(raw: bytes) -> Request:

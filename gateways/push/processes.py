@@ -81,7 +81,10 @@ class PushProcesses:
     async def reload(self) -> None:
         """Have the workers read the settings anew; raises NSQError when they could not use them."""
         if self._load is not None:
-            self._config = await asyncio.to_thread(self._load)
+            config = await asyncio.to_thread(self._load)
+            if config.listen != self._config.listen:  # the workers are told theirs, and would not notice
+                logger.warning("the port for browsers, %s, is opened at the next start", config.listen)
+            self._config = config
         for worker in self._workers:
             worker.send(signal.SIGHUP)
 

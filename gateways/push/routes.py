@@ -165,7 +165,7 @@ class Routes:
             text = "patterns are followed on /connect, where each channel has its own position"
             return error_response(HTTPStatus.NOT_FOUND, text)
         if not self._context.hub.knows(topic):
-            return error_response(HTTPStatus.NOT_FOUND, f"topic {topic!r} is not streamed here")
+            return error_response(HTTPStatus.NOT_FOUND, self._unknown(topic))
         if request.method != "GET":
             return error_response(HTTPStatus.METHOD_NOT_ALLOWED, "only GET is served", {"Allow": "GET"})
         if not self._context.hub.has_room(topic):
@@ -188,6 +188,11 @@ class Routes:
         return error_response(
             HTTPStatus.NOT_ACCEPTABLE, f"ask for a WebSocket upgrade, or with Accept for one of {types}"
         )
+
+    def _unknown(self, channel: str) -> str:
+        if channel in self._context.hub.topics:
+            return f"topic {channel!r} has routes: follow the channels they make of its messages"
+        return f"topic {channel!r} is not streamed here"
 
     def _connect(self, request: Request) -> Response | Session:
         if not request.wants_upgrade:

@@ -79,7 +79,10 @@ class KeySource:
         if strange:
             raise ConfigError(f"token key: there is no {strange[0]!r} here; {_EXAMPLE}")
         if members.get("alg") not in ALGORITHMS:
-            raise ConfigError(f"token key: alg is one of {', '.join(ALGORITHMS)}; {_EXAMPLE}")
+            given = repr(members["alg"]) if "alg" in members else "missing"
+            raise ConfigError(
+                f"token key: alg is {given}, and has to be one of {', '.join(ALGORITHMS)}; {_EXAMPLE}"
+            )
         if ("file" in members) == ("env" in members):
             raise ConfigError(f"token key: give either file or env; {_EXAMPLE}")
         until = _time(members["until"]) if "until" in members else math.inf

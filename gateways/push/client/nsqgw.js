@@ -70,7 +70,10 @@ class Emitter {
 
   // What a handler throws is for the page to see, and stops nobody else.
   _emit(type, event) {
-    for (const handler of this.#handlers.get(type) ?? []) {
+    const handlers = this.#handlers.get(type) ?? [];
+    const error = type === "error" ? event : event.error;
+    if (error && !handlers[0]) console.error(error, this.channel);
+    for (const handler of handlers) {
       try {
         handler(event);
       } catch (error) {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 
 from gateways.push.http import Response
@@ -29,7 +29,7 @@ class Refused(Exception):
     def response(self, cors: dict[str, str]) -> Response:
         """The answer."""
         explain = {EXPLAIN: str(self)} if str(self) else {}
-        return answer(self.status, headers={**explain, **self.headers, **cors})
+        return replace(answer(self.status, headers={**explain, **self.headers, **cors}), reason=str(self))
 
 
 NO_CHANNEL = (HTTPStatus.BAD_REQUEST, "No channel id provided.")

@@ -27,7 +27,7 @@ TOPIC = ("--topic", "events", "--nsqd-tcp-address", "127.0.0.1:1")
     [
         (("--listen", "0.0.0.0:0"), "--listen 0.0.0.0:0 can be reached from other machines"),
         (("--listen", "[::]:0"), "or --allow-anonymous to stream to everybody"),
-        (("--token-key", "alg=none,file=x"), "alg is one of HS256"),
+        (("--token-key", "alg=none,file=x"), "alg is 'none', and has to be one of HS256"),
         (("--token-key", "alg=HS256,file=/nowhere"), "No such file"),
         (("--signed-url-secret", "hunter2"), "write file:PATH or env:NAME"),
         (("--tls-cert", "/nowhere"), "--tls-cert /nowhere and its key cannot be used: No such file"),

@@ -256,7 +256,7 @@ def test_what_is_no_key_set(data: bytes) -> None:
     ("text", "wrong"),
     [
         ("HS256:/tmp/key", "there is no 'HS256:/tmp/key' here"),
-        ("alg=none,file=x", "alg is one of"),
+        ("alg=none,file=x", "alg is .none., and has to be one of"),
         ("alg=HS256", "either file or env"),
         ("alg=HS256,file=x,env=y", "either file or env"),
         ("alg=HS256,file=x,until=soon", "until=soon is no time"),

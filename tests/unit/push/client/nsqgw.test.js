@@ -384,6 +384,18 @@ test("a handler that throws stops nobody, and its error is the page's", async (s
   assert.equal(numbers(seen).length + after.length, 2);
 });
 
+test("an error that has no handler goes to the console, with the channel it is about", async (scene) => {
+  const { mock } = scene.mock.method(console, "error", () => {});
+  const client = await connected();
+  const error = { code: 102, text: "unknown channel", temporary: false };
+  client.subscribe("evnts");
+  ScriptedSocket.last.answer("subscribe", { error });
+  client.subscribe("heard").on("state", () => {});
+  ScriptedSocket.last.answer("subscribe", { error });
+  ScriptedSocket.last.drop(4503, "disconnected");
+  assert.deepEqual(mock.calls.map(({ arguments: [{ code }, channel] }) => [code, channel]), [[102, "evnts"], [4503, undefined]]);
+});
+
 test("positions outlive the page in a storage, written once a second", async () => {
   const kept = new Map();
   let writes = 0;
