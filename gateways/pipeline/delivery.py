@@ -50,8 +50,8 @@ class Delivery:
     """Takes batches to the sink; the consumers' max_in_flight bounds what is queued.
 
     While the endpoint fails, only one batch at a time tries it. `on_change` is called when a batch has left
-    and when a try failed, `on_too_large` with the size of a batch that was, `on_gone` when the sink is gone
-    for good; what is held then stays here until `stop`.
+    and when a try failed, `on_too_large` with a size that was too much for a batch, unless a single event was
+    to blame, `on_gone` when the sink is gone for good; what is held then stays here until `stop`.
     """
 
     def __init__(
@@ -258,18 +258,19 @@ class Delivery:
     def _doubted(self, batch: Batch, outcome: Outcome, proven: bool) -> Outcome:
         """Refusals that are too many are no refusals of data: somebody has to look."""
         now, per_event = self._clock(), outcome.per_event
+        is_refused = outcome.fate in (Fate.REJECTED, Fate.TOO_LARGE)
         if outcome.fate is Fate.CONFIRMED and per_event is None:
             self._doubt.passed(now, len(batch))
         elif per_event is not None:
             refused, confirmed = per_event.count(Fate.REJECTED), per_event.count(Fate.CONFIRMED)
             self._doubt.note(now, refused=refused, confirmed=confirmed)
-        elif outcome.fate is Fate.REJECTED and len(batch) == 1:
+        elif is_refused and len(batch) == 1:
             self._doubt.note(now, refused=1, confirmed=0, proven=proven)
-        if not self._doubt.holds or (outcome.fate is not Fate.REJECTED and per_event is None):
+        if not self._doubt.holds or not (is_refused or per_event):
             return outcome
         reason = f"too many events are refused, so all are held; the last time: {outcome.reason}"
         fates = per_event and [Fate.BLOCKED if fate is Fate.REJECTED else fate for fate in per_event]
-        fate = Fate.BLOCKED if outcome.fate is Fate.REJECTED else outcome.fate
+        fate = Fate.BLOCKED if is_refused else outcome.fate
         return replace(outcome, fate=fate, reason=reason, per_event=fates)
 
     def _note(self, batch: Batch, outcome: Outcome, started: float, crowded: bool) -> None:
@@ -307,7 +308,7 @@ class Delivery:
             self._confirm(piece)
         elif outcome.fate in (Fate.REJECTED, Fate.TOO_LARGE):
             if outcome.fate is Fate.TOO_LARGE:
-                self._on_too_large(piece.size)
+                parcel.note_too_large(piece)
             if len(piece) > 1:
                 parcel.replace(*piece.halves())
                 return
@@ -316,6 +317,8 @@ class Delivery:
             parcel.take_back()
         if parcel.is_proven or parcel.current is None:
             self._refuse(parcel)
+        if parcel.current is None and parcel.too_much:
+            self._on_too_large(parcel.too_much)
 
     def _settle_each(self, parcel: Parcel, piece: Batch, outcome: Outcome) -> None:
         fates = outcome.per_event

@@ -22,16 +22,30 @@ class Parcel:
         """Why the next try is not its first one, by one of RETRY_REASONS."""
         self._pieces = [batch]  # the current one is the last
         self._suspects: list[tuple[Batch, str]] = []
+        self._too_large = 0  # bytes of the smallest piece of several events that was
+        self._has_giant = False  # a single event that was
 
     @property
     def current(self) -> Batch | None:
         """What is to be tried next; None when nothing is left."""
         return self._pieces[-1] if self._pieces else None
 
+    @property
+    def too_much(self) -> int:
+        """Bytes that are too much for a batch; 0 as long as none were, or a single event was to blame."""
+        return 0 if self._has_giant else self._too_large
+
     def replace(self, *pieces: Batch) -> None:
         """These come in the place of the current one."""
         self._pieces.pop()
         self._pieces += reversed(pieces)
+
+    def note_too_large(self, piece: Batch) -> None:
+        """The far side takes no batch of this size."""
+        if len(piece) > 1:
+            self._too_large = piece.size
+        else:
+            self._has_giant = True
 
     def suspect(self, reason: str) -> None:
         """The current piece, a single event, was refused."""

@@ -238,3 +238,29 @@ async def test_a_single_event_too_large_is_a_dead_letter(start: Start, source: F
     source.deliver(b"a", b"x" * 1000, b"b")
     await eventually_async(lambda: len(source.origin.finished) == 3)
     assert cemetery.buried == [(b"x" * 1000, "HTTP 413")]
+
+
+async def test_a_single_event_too_large_makes_no_later_batch_smaller(
+    start: Start, source: FakeSource
+) -> None:
+    def judge(batch: Batch) -> Outcome:
+        too_large = any(len(event) > 300 for event in batch.events)
+        return Outcome(Fate.TOO_LARGE, "HTTP 413") if too_large else CONFIRMED
+
+    start(sink := ScriptedSink(*[judge] * 1000), Cemetery(), max_messages=100)
+    source.deliver(*[b"a" * 9] * 50, b"x" * 1000, *[b"b" * 9] * 49)
+    await eventually_async(lambda: len(source.origin.finished) == 100)
+    source.deliver(*[b"y" * 9] * 100)
+    await eventually_async(lambda: len(source.origin.finished) == 200)
+    assert len(sink.tried[-1]) == 100
+
+
+async def test_a_sink_for_which_all_is_too_large_moves_nothing_to_the_dead_letters(
+    start: Start, source: FakeSource
+) -> None:
+    cemetery = Cemetery()
+    pipeline = start(ScriptedSink(*[Outcome(Fate.TOO_LARGE, "HTTP 413")] * 100_000), cemetery)
+    source.deliver(*[b"x"] * 100)
+    await eventually_async(lambda: pipeline.trouble is not None)
+    assert "too many events are refused" in str(pipeline.trouble)
+    assert cemetery.letters == source.origin.finished == []

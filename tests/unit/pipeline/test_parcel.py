@@ -52,3 +52,14 @@ def test_a_batch_that_is_whole_stays_the_same_object() -> None:
     parcel = Parcel(batch)
     parcel.take_back()
     assert parcel.current is batch
+
+
+def test_the_smallest_piece_too_large_counts_unless_one_event_was_to_blame() -> None:
+    whole = make_batch([b"a", b"b", b"c", b"d"])
+    parcel = Parcel(whole)
+    half = whole.halves()[0]
+    parcel.note_too_large(whole)
+    parcel.note_too_large(half)
+    assert parcel.too_much == half.size
+    parcel.note_too_large(half.halves()[0])
+    assert parcel.too_much == 0
