@@ -82,10 +82,9 @@ class History:
     ) -> None:
         self._numbering = numbering
         self._limits = limits
-        self._overlap = int(limits.overlap * 1e9)
         self._kept: deque[tuple[float, Frame]] = deque()
         self._bytes = 0
-        self._lost_until = lost_until
+        self._lost_until = self._newest = lost_until
         self._began = began
         # of what is no longer kept: the key of the last, when it arrived, and the ones before it
         self._last_gone = ""
@@ -121,6 +120,7 @@ class History:
         for frame in frames:
             self._kept.append((now, frame))
             self._bytes += len(frame.body)
+            self._newest = frame.offset
         self.expire(now)
 
     def expire(self, now: float) -> None:
@@ -136,11 +136,16 @@ class History:
     def tear(self, offset: int, timestamp: int) -> None:
         """Messages were lost before they came here: up to number `offset`, until `timestamp`."""
         self._lost_until = max(self._lost_until, offset)
+        self._newest = max(self._newest, offset)
         self._began = max(self._began, timestamp)
 
     def begin(self, offset: int) -> None:
         """Under a new epoch: there is nothing of it before number `offset`."""
-        self._lost_until = offset
+        self._lost_until = self._newest = offset
+
+    def is_up_to(self, position: Position) -> bool:
+        """Whether nothing came, or was lost, after `position`, as far as its number tells."""
+        return position.epoch == self._numbering.epoch and position.offset >= self._newest
 
     def keys(self) -> frozenset[str]:
         """Of the messages kept."""
@@ -159,6 +164,10 @@ class History:
         else:
             frames, gap = self._around(position), not self._reaches(position)
         return self._replay(frames, None if gap else text, gap=gap)
+
+    @property
+    def _overlap(self) -> int:
+        return int(self._limits.overlap * 1e9)
 
     def _let_go(self, frame: Frame) -> None:
         self._bytes -= len(frame.body)

@@ -13,7 +13,6 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import chain
 
 from gateways.push.audience import Audience, Group, Subscriber, hand_out, wanted_frames
 from gateways.push.channel import Channel, ChannelLimits
@@ -22,7 +21,7 @@ from gateways.push.filter import Filter
 from gateways.push.frame import Burst, Frame
 from gateways.push.history import History, HistoryLimits, Numbering, Replay
 from gateways.push.pattern import PATTERN_END, prefix_of
-from gateways.push.position import Position, time_key
+from gateways.push.position import Position, parse_position, time_key
 from gateways.push.routing import Routing
 
 logger = logging.getLogger(__name__)
@@ -158,15 +157,23 @@ class Hub:
         """
         prefix = prefix_of(pattern) or ""
         self._patterns.setdefault(prefix, Audience()).add(subscriber, wanted)
-        others = since.get(pattern)
-        asked = {name: since.get(name, others) for name in chain(self._channels, since) if name != pattern}
+        asked = {name: position for name, position in since.items() if name != pattern}
+        if pattern in since:
+            asked = dict.fromkeys(self._active_after(since[pattern], prefix), since[pattern]) | asked
         replays = []
         for name, position in asked.items():
-            if name.startswith(prefix) and position is not None and self.knows(name):
+            if name.startswith(prefix) and self.knows(name):
                 replay = self.missed(name, position, wanted)
                 if replay.frames or replay.gap:
                     replays.append((name, replay))
         return replays
+
+    def _active_after(self, since: str, prefix: str) -> Iterator[str]:
+        """Channels that begin with `prefix`, without those where surely nothing came after `since`."""
+        position = parse_position(since)
+        for name, channel in self._channels.items():
+            if name.startswith(prefix) and not (position and channel.history.is_up_to(position)):
+                yield name
 
     def unsubscribe(self, name: str, subscriber: Subscriber) -> None:
         """Forget `subscriber` of the channel or pattern; it may be unknown."""
@@ -290,8 +297,12 @@ class Hub:
 
     def _following(self, channel: Channel) -> list[Audience]:
         """The audiences that get the messages of `channel`: its own, and those of patterns."""
-        prefixes = [prefix for prefix in self._patterns if channel.name.startswith(prefix)]
-        return [channel.audience, *(self._patterns[prefix] for prefix in prefixes)]
+        name, patterns = channel.name, self._patterns
+        if len(patterns) <= len(name):
+            found = [audience for prefix, audience in patterns.items() if name.startswith(prefix)]
+        else:  # clients make up patterns: what a message costs is not for them to say
+            found = [patterns[name[:end]] for end in range(len(name) + 1) if name[:end] in patterns]
+        return [channel.audience, *found]
 
     def _new(self, name: str) -> Channel:
         """The channel `name`, among the others if there is room."""
