@@ -6,6 +6,7 @@ alone and a new one begun. All of it runs in the sink's thread, and blocks.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import logging
@@ -131,6 +132,9 @@ class Series:
         """
         if self._fd < 0:
             return
+        if self._rules.work_folder is not None and not self._rules.keep_empty and self._is_empty():
+            self._discard()
+            return
         self._close()
         if self._rules.work_folder is None and (for_good or self._rules.exclusive):
             self._rules.on_finished(self._path)
@@ -148,6 +152,15 @@ class Series:
         if name != self._dated or 0 < rules.rotate_size < self._size:
             return True
         return 0 < rules.rotate_interval < time.monotonic() - self._opened_at
+
+    def _is_empty(self) -> bool:
+        return os.fstat(self._fd).st_size == 0
+
+    def _discard(self) -> None:
+        """Remove a work file that nothing was written to: it is no finished one."""
+        with contextlib.suppress(OSError):  # the next start removes it
+            os.unlink(self._path)
+        self._close()
 
     def _is_replaced(self) -> bool:
         """Whether the path leads to another file by now, or to none."""

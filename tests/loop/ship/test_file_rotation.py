@@ -145,6 +145,15 @@ async def test_a_work_file_moves_when_its_time_is_over_without_another_event(tmp
     await sink.close()
 
 
+async def test_a_work_file_without_a_line_is_no_finished_one(tmp_path: Path) -> None:
+    (tmp_path / "work").mkdir()
+    hook = ("touch", str(tmp_path / "heard"))
+    sink = sink_to(tmp_path, "x<REV>.log", work_folder=str(tmp_path / "work"), finished_hook=hook)
+    await sink.open()  # as `nsqgw ship validate` does
+    await sink.close()
+    assert contents(tmp_path) == {}
+
+
 async def test_a_finished_file_that_cannot_move_is_moved_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
