@@ -130,7 +130,10 @@ class LokiSink(HttpSinkBase):
             fate = Fate.BLOCKED if outcome.fate is Fate.BLOCKED else Fate.RETRY
             refused |= dict.fromkeys(left, (fate, outcome.reason))
         return replace(
-            outcome_of(len(batch), refused), retry_after=outcome.retry_after, unsure=outcome.unsure
+            outcome_of(len(batch), refused),
+            retry_after=outcome.retry_after,
+            unsure=outcome.unsure,
+            sent_again=outcome.sent_again,
         )
 
     def judge(self, batch: Batch, answer: Answer) -> Outcome:

@@ -7,6 +7,7 @@ with the encoded bytes.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
@@ -44,7 +45,7 @@ Settled = dict[int, "Failure | None"]
 
 
 _MOST_BLOCKED = 8
-"""In a row; then no single place is wrong, but credentials: services lock out who tries too often."""
+"""At one place; then it is no single event that is wrong: services lock out who tries too often."""
 
 Part = tuple[str, Sequence[int]]
 """A place, and the events of a batch that go there."""
@@ -90,7 +91,7 @@ class _Sending:
         self._bearable = at_once
         self._settled = settled
         self._in_vain = 0  # parts not taken since one was
-        self._blocked = 0  # parts in a row that need a person
+        self._blocked: Counter[str] = Counter()  # parts that need a person, by their place
         self.failures: dict[int, Failure] = {}
         self.waits: list[float] = []
         self.unsure = False
@@ -110,7 +111,7 @@ class _Sending:
     async def send(self, place: str, indexes: Sequence[int]) -> None:
         """One part, in its turn."""
         async with self._free:
-            if self.waits or self._in_vain >= self._bearable or self._blocked >= _MOST_BLOCKED:
+            if self.waits or self._in_vain >= self._bearable or self._blocked[place] >= _MOST_BLOCKED:
                 self.failures |= dict.fromkeys(indexes, (Fate.RETRY, "not sent: others were not taken"))
                 return
             outcome = await self._send(place, self._batch.pick(indexes))
@@ -119,7 +120,7 @@ class _Sending:
         self.unsure |= outcome.unsure
         self.sent_again += outcome.sent_again
         self._in_vain = self._in_vain + 1 if outcome.fate is Fate.RETRY else 0
-        self._blocked = self._blocked + 1 if outcome.fate is Fate.BLOCKED else 0
+        self._blocked[place] += outcome.fate is Fate.BLOCKED
         halved = outcome.per_event is None and outcome.fate in (Fate.REJECTED, Fate.TOO_LARGE)
         if halved and len(indexes) > 1:
             middle = len(indexes) // 2

@@ -116,6 +116,13 @@ async def test_a_service_that_takes_nothing_is_not_asked_for_each_event(
     assert len(service.requests) <= 8 + 4
 
 
+async def test_places_that_need_a_person_hold_up_no_other(service: LogService) -> None:
+    service.script = [Reply(404)] * 20
+    bodies = [b'{"a": %d}' % number for number in range(21)]
+    outcome = await sent(service, bodies, path="/{field:a}", requests_at_once=1)
+    assert outcome.per_event == [*[Fate.BLOCKED] * 20, Fate.CONFIRMED]
+
+
 async def test_addresses_by_event(service: LogService) -> None:
     bodies = [b'{"app":"a/b?c"}', b'{"app":"x"}', b"text", b'{"app":"x","n":1}']
     settings = {"path": "/{topic}/{field:app}?t=%Y", "fallback_path": "/rest", "url": f"{service.url}/in/"}
