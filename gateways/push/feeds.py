@@ -24,6 +24,9 @@ logger = logging.getLogger(__name__)
 # Parts of the time for the drain: until messages in hand go back to nsqd, until a feed is given up.
 _CONSUMERS_PART, _PART = 0.3, 0.4
 
+# Of messages that the shared history does not take: they are live, and a consumer's own minutes too long.
+_REQUEUE_DELAY, _LONGEST_PAUSE = 1.0, 10.0
+
 
 class Feeds:
     """What brings the topics of `config` from `channel` of NSQ to `outlet`.
@@ -150,5 +153,8 @@ class Feeds:
             lookupd_http_addresses=self._config.lookupd_http_addresses,
             on_fact=note,
             max_in_flight=self._config.max_in_flight,
+            requeue_delay=_REQUEUE_DELAY,
+            max_requeue_delay=_LONGEST_PAUSE,
+            max_backoff_duration=_LONGEST_PAUSE,
             **self._config.access.options(),
         )

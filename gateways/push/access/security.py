@@ -121,7 +121,10 @@ def check_source(text: str) -> str:
     """`text` if it says where a secret is; ConfigError else."""
     kind, colon, name = text.partition(":")
     if not colon or kind not in ("file", "env") or not name:
-        raise ConfigError("a secret is given by its place: write file:PATH or env:NAME")
+        raise ConfigError(
+            "--signed-url-secret and --secure-link-md5 are given the place of a secret, never the secret: "
+            "write file:PATH or env:NAME"
+        )
     return text
 
 

@@ -111,8 +111,9 @@ class TokenVerifier:
         keys = [key for key in self._keys() if _usable(key, now)]
         if not keys:
             raise UnknownKey("there is no key to verify the token with")
-        if algorithm not in [key.algorithm for key in keys]:
-            raise BadToken("the algorithm of the token is not taken")
+        if algorithm not in (taken := sorted({key.algorithm for key in keys})):
+            named = f"{str(algorithm)[:20]!r} of the token is not taken, the keys are for {', '.join(taken)}"
+            raise BadToken(f"the algorithm {named}")
         fitting = [
             key for key in keys if key.algorithm == algorithm and (key.kid is None or kid in (None, key.kid))
         ]

@@ -8,14 +8,17 @@ from itertools import count
 from types import SimpleNamespace
 from typing import Any
 
+from gateways.push.config import PushConfig
 from gateways.push.entry import Entry
 from gateways.push.feed import Feed
+from gateways.push.feeds import Feeds
 from gateways.push.frame import Burst
 from gateways.push.hub import Hub
 from gateways.push.outlet import HubOutlet, NotTaken
 from gateways.push.routing import Route, Routing
 from gateways.push.wire import websocket_message
 from harness.polling import eventually_async
+from harness.scripted import ScriptedNsqd, message_id
 
 
 class Batch(list[Any]):
@@ -164,3 +167,17 @@ async def test_what_the_outlet_does_not_take_goes_back_to_nsqd() -> None:
     await eventually_async(lambda: again.finished)
     assert outlet.taken == [b"1"]
     await feed.stop(1.0)
+
+
+async def test_what_goes_back_to_nsqd_is_live_and_soon_asked_for_again(serve) -> None:
+    context = (await serve()).context
+    async with ScriptedNsqd() as nsqd:
+        config = PushConfig(topics=("events", "other"), nsqd_tcp_addresses=(nsqd.address,))
+        feeds = Feeds(config, "push", context, Refusing())
+        await feeds.start()
+        session = await nsqd.subscribed()
+        session.deliver(1)
+        assert await session.received("REQ") == [f"REQ {message_id(1).decode()} 1000"]
+        session.deliver(2, attempts=50)
+        assert (await session.received("REQ", 2))[1] == f"REQ {message_id(2).decode()} 10000"
+        await feeds.stop()
