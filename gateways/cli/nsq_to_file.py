@@ -22,6 +22,7 @@ from gateways.ship.named_sink import NamedSink
 from gateways.ship.settings import ShipSettings
 from gateways.ship.sinks.file import FileSettings
 
+_RETRY_BUDGET = 300.0  # seconds, as ship has it; a batch must not be older than half of that
 _LOG_LEVELS = {"warn": "warning", "fatal": "error"}
 _FOLDER_MODE = 0o770
 _NO_EFFECT = "Accepted without effect."
@@ -114,6 +115,7 @@ def _config(flags: dict[str, Any]) -> ShipConfig:
             "max_in_flight": flags["max_in_flight"],
             "batch_max_messages": flags["max_in_flight"],
             "batch_max_age": flags["sync_interval"],
+            "retry_budget": max(_RETRY_BUDGET, 2 * flags["sync_interval"]),
         }
     )
     service = ServiceSettings.model_validate(

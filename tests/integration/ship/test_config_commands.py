@@ -91,6 +91,7 @@ def test_editors_find_the_mistakes_and_no_others(printed: Printed) -> None:
         ["nsq_to_http", "-topic=a", "-get=http://h/%s", "-nsqd-tcp-address=n:1", "-header=X-Key: $1", "-n=5"],
         ["nsq_to_file", "-topic=a", "-nsqd-tcp-address=n:1", "-gzip", "-rotate-size=9", "-output-dir=/x"],
         ["nsq_to_file", "-topic-pattern=a.*", "-lookupd-http-address=l:1", "-tls-insecure", "-auth-secret=x"],
+        ["nsq_to_file", "-topic=a", "-nsqd-tcp-address=n:1", "-sync-interval=5m"],
     ],
 )  # fmt: skip
 def test_a_command_line_as_a_file_is_the_same(arguments: list[str], printed: Printed, tmp_path: Path) -> None:
