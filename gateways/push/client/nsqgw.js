@@ -13,7 +13,7 @@ const PROBE = 5; // for an answer when a connection is doubted
 const LATE = 1; // a timer so much behind time tells that the page slept
 const UNDER_WAY = 16; // commands without an answer, as many publishes as the gateway takes
 const [FRAMES, FRAMES_IN] = [160, 3]; // at most, in so many seconds: the gateway closes at 200 in two
-const KEYS = 4096; // of a subscription's newest messages, by which a second copy is known
+const KEYS = 4096; // of a subscription's newest messages in their channels, by which a second copy is known
 const [CHANNELS, SETTLED] = [100, 30]; // of a pattern with positions of their own; seconds until all before has come
 const MARGIN = 30; // before a token expires, for a new one
 const FAILURES = 3; // in a row, until what worked is doubted
@@ -68,7 +68,7 @@ class Emitter {
     return this;
   }
 
-  // What a handler throws is for the page to see, and stops nobody else.
+  // What a handler throws is for the page, and stops nobody else.
   _emit(type, event) {
     const handlers = this.#handlers.get(type) ?? [];
     const error = type === "error" ? event : event.error;
@@ -479,8 +479,9 @@ export class Subscription extends Emitter {
   }
 
   #message(channel, position, { key, data, base64 }) {
-    if (this.#keys.has(key)) return;
-    this.#keys.add(key);
+    const known = channel + key;
+    if (this.#keys.has(known)) return;
+    this.#keys.add(known);
     if (this.#keys.size > KEYS) this.#keys.delete(this.#keys.values().next().value);
     this._emit("message", { channel, position, key, data: base64 ? fromBase64(data) : data });
   }

@@ -82,6 +82,15 @@ test("a lost connection is made again, everything is asked for in one turn, each
   ]);
 });
 
+test("a message that goes to two channels of a pattern comes in both, and in each once", async () => {
+  const client = await connected();
+  const subscription = client.subscribe("orders.*");
+  ScriptedSocket.last.answer("subscribe", { position: "here-0" });
+  const seen = record(subscription, "message");
+  for (const channel of ["orders.1", "orders.late", "orders.1"]) ScriptedSocket.last.message(channel, 1);
+  assert.deepEqual(seen.map(([, { channel }]) => channel), ["orders.1", "orders.late"]);
+});
+
 test("a pattern has a position for each of its channels, and one for the others; of the oldest, one for all", async () => {
   const client = await connected();
   const orders = client.subscribe("orders.*", { filter: { state: "paid" } });
