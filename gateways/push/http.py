@@ -81,12 +81,14 @@ class Request:
         return "websocket" in self.headers.get("upgrade", "").lower()
 
     def argument(self, name: str) -> str | None:
-        """The value of `name` in the query, the last one if there are several."""
+        """The value of `name` in the query; BadRequest for several: two readers may each believe another."""
         try:
             found = parse_qs(self.query, max_num_fields=_MAX_ARGUMENTS).get(name)
         except ValueError:
             raise BadRequest(HTTPStatus.BAD_REQUEST, "the query has too many arguments") from None
-        return found[-1] if found else None
+        if found and len(found) > 1:
+            raise BadRequest(HTTPStatus.BAD_REQUEST, f"the argument {name} comes more than once")
+        return found[0] if found else None
 
     def accepts(self, media_type: str) -> bool:
         """Whether `media_type` is named in the Accept header."""

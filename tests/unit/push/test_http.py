@@ -70,3 +70,10 @@ def test_an_answer_is_serialized() -> None:
 def test_an_error_is_json() -> None:
     response = error_response(HTTPStatus.NOT_FOUND, "there is no /x")
     assert (response.content_type, response.body) == ("application/json", b'{"error": "there is no /x"}\n')
+
+
+def test_an_argument_that_comes_twice_is_no_choice() -> None:
+    request = parse_request(b"GET /pub?id=mine&id=yours&x=1 HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert request.argument("x") == "1"
+    with pytest.raises(BadRequest, match="the argument id comes more than once"):
+        request.argument("id")
