@@ -19,7 +19,7 @@ from gateways.pipeline.answers import Answers, Delay, at_once, by_attempts
 from gateways.pipeline.counters import Counters
 from gateways.pipeline.dead_letters import DeadLetter, DeadLetters
 from gateways.pipeline.retry import Backoff, Random, RetryPolicy
-from gateways.pipeline.sink import Fate, Outcome
+from gateways.pipeline.sink import Fate, Outcome, SinkGone
 from nsqgw.deadline import within
 from nsqgw.message import Message
 
@@ -157,6 +157,8 @@ class Burial:
         except asyncio.TimeoutError:
             self._together = max(1, len(letters) // 2)
             return Outcome(Fate.RETRY, f"no answer within {self._send_timeout:g}s")
+        except SinkGone as error:  # the pipeline goes on: its messages go back, and are not lost
+            return Outcome(Fate.RETRY, str(error))
         except Exception as error:
             # As for sinks: a mistake in a store must not cost a message.
             logger.exception("unexpected error while dead letters were stored")

@@ -14,7 +14,7 @@ from gateways.pipeline.dead_letters import DeadLetter
 from gateways.pipeline.fan_out import Route
 from gateways.pipeline.pipeline import Pipeline, PipelineLimits
 from gateways.pipeline.retry import RetryPolicy
-from gateways.pipeline.sink import CONFIRMED, Fate, Outcome
+from gateways.pipeline.sink import CONFIRMED, Fate, Outcome, SinkGone
 from gateways.pipeline.transforms import Rejected
 from harness.pipeline import FakeSource, ScriptedSink
 from harness.polling import eventually_async
@@ -264,3 +264,17 @@ async def test_a_sink_for_which_all_is_too_large_moves_nothing_to_the_dead_lette
     await eventually_async(lambda: pipeline.trouble is not None)
     assert "too many events are refused" in str(pipeline.trouble)
     assert cemetery.letters == source.origin.finished == []
+
+
+async def test_a_store_whose_reader_went_away_is_trouble_and_no_mistake_of_ours(
+    start: Start, source: FakeSource, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Gone(Cemetery):
+        async def store(self, letters: Sequence[DeadLetter]) -> Outcome:
+            raise SinkGone("stdout was closed by its reader")
+
+    pipeline = start(ScriptedSink(refusing(b"bad")), Gone(), budget=0.2)
+    source.deliver(b"bad")
+    await eventually_async(lambda: [body for body, _ in source.origin.requeued] == [b"bad"])
+    assert pipeline.trouble == "dead letters: stdout was closed by its reader"
+    assert not any(record.exc_info for record in caplog.records)
