@@ -130,6 +130,7 @@ class NginxSink(HttpSinkBase):
         self.at_once = settings.pool
         self.max_events = settings.max_events
         self.skipped = Counter({"empty": 0})
+        self._in_path = CHANNEL_PLACE in urlsplit(settings.url[0]).path
         at_channel = settings.url[0].replace(CHANNEL_PLACE, "%s")
         super().__init__(settings.model_copy(update={"url": (at_channel,)}), 1)
         self._settings = settings
@@ -166,6 +167,8 @@ class NginxSink(HttpSinkBase):
             return f"no channel: {self._settings.channel} has no value"
         if self._settings.style == "push-stream" and (reason := _not_for_push_stream(event.place)):
             return f"channel {event.place}: push-stream {reason}"
+        if self._in_path and _leads_elsewhere(event.place):
+            return f"channel {event.place}: nginx would decode it, and publish at another path"
         for value in (event.event_id, event.event_type):
             if not fits_header(value):
                 return f"{value!r} cannot be an id or type of an event: it has line ends, or a NUL"
@@ -239,6 +242,12 @@ def _not_for_push_stream(channel: str) -> str | None:
     if "/" in name:
         return "would take its slash for several channels"
     return "would take its end for a backtrack" if _BACKTRACK.search(name) else None
+
+
+def _leads_elsewhere(channel: str) -> bool:
+    """Whether nginx, which decodes a path before it looks for `..` in it, would leave the location."""
+    name = unquote(channel)
+    return "/" in name or name in (".", "..")
 
 
 def _in_header(value: str) -> str:

@@ -83,6 +83,17 @@ async def test_channels_are_quoted_for_their_place_and_a_slash_is_no_second_chan
     }
 
 
+@pytest.mark.parametrize("channel", ["../admin/delete", "..", ".", "room/../../admin", "a/b"])
+async def test_a_channel_in_the_path_leads_to_no_other_location(
+    publisher: PushStreamPublisher, make: Any, channel: str
+) -> None:
+    url = publisher.publish_url.replace("/pub?id={channel}", "/pub/{channel}")
+    sink = await make(channel=Q_CHANNEL, style="nchan", url=url)
+    outcome = await sink.send(batch_of(sink, numbered(channel, 1)))
+    assert outcome.fate is Fate.REJECTED
+    assert publisher.requests == []
+
+
 async def test_an_id_with_a_line_end_is_refused_and_nothing_is_sent(
     publisher: PushStreamPublisher, make: Any
 ) -> None:
