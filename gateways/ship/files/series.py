@@ -86,6 +86,11 @@ class Series:
         """Of the open file, -1 without one."""
         return self._fd
 
+    @property
+    def is_moved(self) -> bool:
+        """Whether all its finished files are where they belong."""
+        return not self._unmoved
+
     def write(self, events: Sequence[bytes]) -> tuple[int, OSError | None]:
         """Write lines; how many, from the first, are on the disk, and what kept the others from it."""
         done = 0

@@ -150,6 +150,7 @@ class FileSink(ThreadSink):
         self._targets = Targets(self._template)
         self._rules = FileRules("")
         self._series: OrderedDict[str, Series] = OrderedDict()
+        self._closed: list[Series] = []  # with files that could not be moved yet
         self._ticker: asyncio.Task[None] | None = None
         self._hook: FinishedHook | None = None
 
@@ -242,16 +243,22 @@ class FileSink(ThreadSink):
         if series is None:
             series = self._series[name] = Series(name, self._rules)
             if len(self._series) > self._settings.max_open_files:
-                self._series.popitem(last=False)[1].finish()
+                self._finish(self._series.popitem(last=False)[1])
         self._series.move_to_end(name)
         return series
 
+    def _finish(self, series: Series) -> None:
+        series.finish()
+        if not series.is_moved:
+            self._closed.append(series)
+
     def _tick(self) -> None:
-        for series in list(self._series.values()):
+        for series in (*self._series.values(), *self._closed):
             try:
                 series.tick()
             except OSError as error:
                 logger.warning("file %s: %s", series.path, error.strerror or error)
+        self._closed = [series for series in self._closed if not series.is_moved]
 
     def _close(self) -> None:
         for series in self._series.values():

@@ -177,6 +177,24 @@ async def test_a_finished_file_that_cannot_move_is_moved_later(
     assert contents(tmp_path) == {"out/x-000000.log": b"first\n", "out/x-000001.log": b"second\n"}
 
 
+async def test_a_file_that_was_closed_for_others_is_moved_later_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "work").mkdir()
+    sink = sink_to(tmp_path, "{topic}<REV>.log", work_folder=str(tmp_path / "work"), max_open_files=1)
+    await sink.open()
+    await ship(sink, b"first", topic="a")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "link", full)
+        await ship(sink, b"second", topic="b")
+    await eventually_async(lambda: (tmp_path / "a-000000.log").exists())
+    await sink.close()
+
+
 async def test_a_move_to_another_file_system_is_a_copy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
