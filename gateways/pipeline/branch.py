@@ -152,9 +152,9 @@ class Branch:
         if batch is not None:
             self._delivery.submit(batch)
 
-    async def wait_empty(self) -> None:
-        """Until everything taken in and flushed is done with."""
-        await self._delivery.wait_empty()
+    async def wait_useless(self) -> None:
+        """Until everything taken in and flushed is done with, or waits for a person."""
+        await self._delivery.wait_useless()
 
     async def stop(self) -> None:
         """End the tries under way; what is left is given up."""

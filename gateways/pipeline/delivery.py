@@ -83,6 +83,8 @@ class Delivery:
         self._under_way: dict[asyncio.Task[None], Parcel] = {}
         self._empty = asyncio.Event()
         self._empty.set()
+        self._blocked = asyncio.Event()
+        """Set while a person has to act before anything is delivered."""
         self._stopping = False
         self.circuit = Circuit(policy, chance)
         self.counters = SinkCounters()
@@ -123,6 +125,15 @@ class Delivery:
     async def wait_empty(self) -> None:
         """Until everything submitted is confirmed, refused or given up, or the sink is gone."""
         await self._empty.wait()
+
+    async def wait_useless(self) -> None:
+        """The same, or until a person has to act: then to wait for longer would deliver nothing."""
+        ends = [asyncio.ensure_future(event.wait()) for event in (self._empty, self._blocked)]
+        try:
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for end in ends:
+                end.cancel()
 
     async def stop(self) -> list[Batch]:
         """End the tries under way; what is still held, with nobody responsible for it any more."""
@@ -283,8 +294,11 @@ class Delivery:
             if self.trouble is not None and not self.circuit.failing:
                 logger.info("%s: delivering again", self._sink.describe())
                 self.trouble = None
+                self._blocked.clear()
             return
         blocked = Fate.BLOCKED in fates
+        if blocked:
+            self._blocked.set()
         if self.circuit.failed(started, now, outcome.retry_after, blocked=blocked):
             self._concurrency.failed()
         self.trouble = f"{self._sink.describe()}: {outcome.reason}"

@@ -145,6 +145,17 @@ async def test_drain_gives_back_at_the_deadline_what_the_sink_did_not_take(start
     assert pipeline.held_messages == 0
 
 
+async def test_drain_gives_back_at_once_what_waits_for_a_person(start: Start) -> None:
+    source = FakeSource()
+    refused = [Outcome(Fate.BLOCKED, "HTTP 401")] * 100_000
+    pipeline = start([source], sink := ScriptedSink(*refused), max_messages=2)
+    source.deliver(b"1", b"2")
+    await eventually_async(lambda: pipeline.trouble)
+    await asyncio.wait_for(pipeline.drain(LONG), 10)
+    assert sink.delivered == source.origin.finished == []
+    assert sorted(source.origin.requeued) == [(b"1", 0.0), (b"2", 0.0)]
+
+
 async def test_a_cancelled_drain_still_gives_everything_back(start: Start) -> None:
     source = FakeSource()
     pipeline = start([source], sink := ScriptedSink(hang), max_messages=1)
