@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from tornado.iostream import IOStream, SSLIOStream
 from tornado.web import HTTPError, RequestHandler
@@ -53,8 +54,8 @@ class PushHandler(RequestHandler):
 
 
 def _head(request: HTTPServerRequest, path: str) -> bytes:
-    """The request's head, as it was but for its path."""
-    target = f"{path}?{request.query}" if request.query else path
+    """The request's head, as it was but for its path, which tornado has decoded: line ends may be in it."""
+    target = f"{quote(path)}?{request.query}" if request.query else quote(path)
     lines = [f"{request.method} {target} {request.version}"]
     lines += [f"{name}: {value}" for name, value in request.headers.get_all()]
     return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"

@@ -84,6 +84,14 @@ async def test_what_the_gateway_refuses_is_refused_by_it(application) -> None:
         assert json.loads(answer.body)["error"]
 
 
+async def test_a_path_is_no_place_for_headers(application) -> None:
+    made_up = "%20HTTP/1.1%0d%0aHost:%20localhost%0d%0aSec-Fetch-Site:%20none%0d%0a%0d%0a"
+    answer = await application.fetch(f"/live/topics{made_up}", headers={"Sec-Fetch-Site": "cross-site"})
+    assert answer.code == 403, "as what the browser says, not the page"
+    answer = await application.fetch("/live/stream/a%20b%C3%A9", headers={"Accept": "text/event-stream"})
+    assert json.loads(answer.body)["error"] == "topic 'a bé' is not streamed here"
+
+
 async def test_a_websocket_gets_messages_and_is_sent_off_at_the_stop(application, nsqd) -> None:
     async with connect(f"ws://{application.address}/live/stream/events", proxy=None) as websocket:
         await asyncio.to_thread(post, nsqd.http_address, "/pub?topic=events", b"hello")
