@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import time
 from typing import Literal
 from urllib.parse import quote_plus, urlencode
 
@@ -13,7 +14,7 @@ from tornado.httputil import RequestStartLine
 from gateways.pipeline.sink import Fate, Outcome
 from gateways.service.values import Secret
 from gateways.ship.sinks.endpoints import parse_endpoint
-from gateways.ship.sinks.http_answers import RETRY_STATUS, Answer
+from gateways.ship.sinks.http_answers import RETRY_STATUS, Answer, retry_after
 from gateways.ship.sinks.http_client import HttpClient
 from gateways.ship.sinks.settings import Url
 from nsqgw.config import USER_AGENT
@@ -21,6 +22,7 @@ from nsqgw.errors import NSQError
 
 _KEEP_BYTES = 64 * 1024
 _DEFAULT_LIFE = 300.0  # seconds, where the answer does not say
+_LONGEST_LIFE = 86400.0
 _MARGIN = 30.0  # seconds before its end that a token is renewed, or half of its life
 
 
@@ -97,8 +99,10 @@ class ClientCredentials:
             or not (token.isascii() and token.isprintable())
         ):
             fate = Fate.RETRY if answer.status in RETRY_STATUS else Fate.BLOCKED
-            return Outcome(fate, f"no token: the token endpoint answers {answer.summary}")
-        seconds = float(life) if isinstance(life, int | float) and life > 0 else _DEFAULT_LIFE
+            wait = retry_after(answer.headers.get("Retry-After"), time.time())
+            reason = f"no token: the token endpoint answers {answer.summary}"
+            return Outcome(fate, reason, wait if fate is Fate.RETRY else None)
+        seconds = min(life, _LONGEST_LIFE) if isinstance(life, int | float) and life > 0 else _DEFAULT_LIFE
         self._renew_at = asyncio.get_running_loop().time() + max(seconds / 2, seconds - _MARGIN)
         self._header = f"Bearer {token}"
         self._worked = False

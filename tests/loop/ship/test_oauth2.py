@@ -107,6 +107,19 @@ async def test_no_token(service: Guarded, reply: Reply, fate: Fate) -> None:
     assert not [request for request in service.requests if request.path == "/in"]
 
 
+async def test_a_token_endpoint_that_asks_to_be_left_alone_is(service: Guarded) -> None:
+    async with opened(guarded(service)) as sink:
+        service.script = [Reply(429, None, {"Retry-After": "7"})]
+        assert (await send(sink)).retry_after == 7.0
+
+
+@pytest.mark.parametrize("life", [10**400, "3600", None, -1, True])
+async def test_any_length_of_life_will_do(service: Guarded, life: Any) -> None:
+    service.life = life
+    async with opened(guarded(service)) as sink:
+        assert await send(sink) is CONFIRMED
+
+
 async def test_a_wrong_secret_is_not_told(service: Guarded) -> None:
     settings = guarded(service, secret="wrong")
     async with opened(settings) as sink:
