@@ -156,7 +156,7 @@ class AuthRequest:
             return Grant(EVERY_CHANNEL, frozenset({Right.SUBSCRIBE}))
         try:
             return _narrowed(json.loads(answer.body), self._wall())
-        except (BadToken, ValueError, RecursionError, TypeError) as error:
+        except (BadToken, ValueError, RecursionError, TypeError, OverflowError) as error:
             return self._misunderstood(str(error))
 
     def _misunderstood(self, why: str) -> Grant:

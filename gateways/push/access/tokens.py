@@ -161,9 +161,12 @@ def _number(claims: Mapping[str, Any], name: str) -> float | None:
     value = claims.get(name)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise BadToken(f"{name} has to be a number of seconds")
-    return float(value)
+    try:
+        if not isinstance(value, bool) and isinstance(value, int | float) and math.isfinite(value):
+            return float(value)
+    except OverflowError:
+        pass  # whole numbers of JSON have no bound
+    raise BadToken(f"{name} has to be a number of seconds")
 
 
 def _strings(claims: Mapping[str, Any], name: str, default: list[str]) -> list[str]:

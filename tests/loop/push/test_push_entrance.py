@@ -298,6 +298,7 @@ async def test_the_backend_names_the_user_the_channels_and_the_rights(serve, bac
         ((200, {"channels": "all"}), 503),
         ((200, {"user": 5}), 503),
         ((200, {"seconds": "60"}), 503),
+        ((200, {"seconds": 10**400}), 503),
         ((200, {"channels": []}), 403),
     ],
 )

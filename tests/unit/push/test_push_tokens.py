@@ -83,6 +83,11 @@ def test_other_algorithms_than_the_keys_are_refused(alg: object) -> None:
             verifier().verify(_raw({"alg": alg, "typ": "JWT"}, CLAIMS, secret))
 
 
+def test_a_time_out_of_all_bounds_is_none() -> None:
+    with pytest.raises(BadToken, match="exp has to be a number of seconds"):
+        verifier().verify(token(exp=10**400))
+
+
 @pytest.mark.parametrize("algorithm", ["RS256", "ES256"])
 def test_a_public_key_is_never_a_shared_secret(algorithm: str, tmp_path, monkeypatch) -> None:
     pem = public_pem(algorithm)
