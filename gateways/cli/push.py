@@ -5,6 +5,7 @@ Each group of options is a module of its own, named push_<part>.
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -33,6 +34,8 @@ from gateways.push.worker import Worker
 from nsqgw.errors import ConfigError
 from nsqgw.service import logs
 from nsqgw.service.lifecycle import Service, run
+
+logger = logging.getLogger(__name__)
 
 GROUPS = (STREAMS, CHANNELS, LISTEN, SECURITY, LIMITS, HISTORY, PUSH_STREAM)
 """What they take are arguments of PushConfig."""
@@ -91,10 +94,10 @@ def command(ctx: click.Context, /, config: Path | None, **flags: Any) -> int:
         return load_program(config, service)
 
     with reported():
-        return run_gateway(load(), lambda: load().config)
+        return run_gateway(load(), load)
 
 
-def run_gateway(program: PushProgram, load: Callable[[], PushConfig] | None = None) -> int:
+def run_gateway(program: PushProgram, load: Callable[[], PushProgram] | None = None) -> int:
     """Run until a signal, and return the exit code; SIGHUP loads the settings anew, where it can be."""
     service, worker = program.service, Worker.this()
     logs.configure(service.log_level, service.log_format)
@@ -102,12 +105,12 @@ def run_gateway(program: PushProgram, load: Callable[[], PushConfig] | None = No
     gateway: Service
     if worker is not None:
         worker.settle()
-        renew = None if load is None else lambda: worker.place(load())
+        renew = None if load is None else lambda: worker.place(load().config)
         gateway = PushGateway(worker.place(program.config), load=renew)
     elif service.processes != 1:
-        gateway = PushProcesses(program.config, service.processes, _THIS_COMMAND, load)
+        gateway = PushProcesses(program.config, service.processes, _THIS_COMMAND, _renewal(service, load))
     else:
-        gateway = PushGateway(program.config, load=load)
+        gateway = PushGateway(program.config, load=_renewal(service, load))
     return run(
         gateway,
         admin_address=worker.admin if worker is not None else service.admin_address,
@@ -115,6 +118,22 @@ def run_gateway(program: PushProgram, load: Callable[[], PushConfig] | None = No
         allow_hosts=service.allow_hosts,
         runner=runner(service.event_loop),
     )
+
+
+def _renewal(
+    service: ServiceSettings, load: Callable[[], PushProgram] | None
+) -> Callable[[], PushConfig] | None:
+    """What a reload reads of the gateway; of the program around it, `service` stays in force."""
+    if load is None:
+        return None
+
+    def renewed() -> PushConfig:
+        program = load()
+        if program.service != service:
+            logger.warning("what changed in [service] takes effect at the next start")
+        return program.config
+
+    return renewed
 
 
 def _by_flags(flags: dict[str, Any]) -> PushProgram:

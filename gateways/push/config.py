@@ -28,6 +28,8 @@ from nsqgw.service.settings import parse_address
 
 _MAX_HOST = 24
 
+_SEVERAL = ("topics", "nsqd_tcp_addresses", "lookupd_http_addresses", "allow_hosts", "allow_origins")
+
 MAX_WINDOW = 0.02
 """Seconds; longer ones would be felt."""
 
@@ -88,6 +90,9 @@ class PushConfig:
     security: Security = field(default_factory=Security)
 
     def __post_init__(self) -> None:
+        for name in _SEVERAL:
+            if isinstance(given := getattr(self, name), str):
+                raise ConfigError(f"{name} is the text {given!r}: give several, such as ({given!r},)")
         if not self.topics:
             raise ConfigError("no topic given: name at least one to stream")
         for topic in self.topics:

@@ -253,6 +253,8 @@ class PushGateway:
             logger.warning("the port for browsers, %s, is opened at the next start", config.listen)
         if config.shared != before.shared:
             logger.warning("another shared history is followed at the next start")
+        if config.push_stream != before.push_stream:
+            logger.warning("what changed in [push_stream] takes effect at the next start")
         self._config = config
         self._routes.renew(hosts, origins)
         await self._renew_producer()

@@ -208,7 +208,7 @@ class Routes:
             raise BadRequest(HTTPStatus.FORBIDDEN, "a page of another site may not ask without its origin")
         if not self._origins.permits(origin, request.headers.get("host", ""), secure=request.visitor.secure):
             raise BadRequest(
-                HTTPStatus.FORBIDDEN, f"origin {origin} is not allowed; the gateway's --allow-origin names it"
+                HTTPStatus.FORBIDDEN, f"origin {origin} is not allowed here: name it by --allow-origin"
             )
 
 

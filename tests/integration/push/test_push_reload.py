@@ -74,8 +74,12 @@ def test_a_reload_changes_topics_origins_and_limits_and_drops_nobody_else(nsqd, 
                 many.recv(timeout=10)
             assert answer(f"http://{address}/topics", foreign) == 403
 
-            write(EVENTS + '[[topic]]\nname = "fresh"\n', 'allow_origins = ["https://example.org"]')
+            fresh = '[[topic]]\nname = "fresh"\n[push_stream]\non = true\n'
+            write(EVENTS + fresh, 'allow_origins = ["https://example.org"]')
+            file.write_text(file.read_text().replace("[service]", "[service]\nprocesses = 2"))
             push.send(signal.SIGHUP)
+            push.wait_for(r"what changed in \[service\] takes effect at the next start")
+            push.wait_for(r"what changed in \[push_stream\] takes effect at the next start")
             push.wait_for("nsqgw push reloaded")
             with pytest.raises(ConnectionClosed) as closed:
                 goes.recv(timeout=10)

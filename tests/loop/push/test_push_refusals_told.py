@@ -20,9 +20,8 @@ GET = b"GET %s HTTP/1.1\r\nHost: test\r\n%s\r\n"
         (b"/stream/evnts", b"", "127.0.0.1 gets 404: topic 'evnts' is not streamed here"),
         (
             b"/stream/events",
-            b"Origin: https://www.example.org\r\n",
-            "127.0.0.1 gets 403: origin https://www.example.org is not allowed; "
-            "the gateway's --allow-origin names it",
+            b"Origin: https://example.org\r\n",
+            "127.0.0.1 gets 403: origin https://example.org is not allowed here: name it by --allow-origin",
         ),
     ],
 )
