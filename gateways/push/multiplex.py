@@ -7,6 +7,7 @@ errors in a row, close the connection. Nothing a client sends is kept, beside th
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Callable, Mapping
 from typing import cast
@@ -35,6 +36,8 @@ from gateways.push.protocol import (
 from gateways.push.session import Ending
 from gateways.push.websocket import Handshake, WebSocketConnection
 from nsqgw.errors import NSQError
+
+logger = logging.getLogger(__name__)
 
 
 class MultiplexSession(WebSocketConnection):
@@ -145,6 +148,9 @@ class MultiplexSession(WebSocketConnection):
             work(self, command)
         except Refused as refused:
             self.refuse(command, refused)
+        except Exception:  # a mistake of ours is answered, too, and costs the client no other channel
+            logger.exception("%s: the command %s was not carried out", self.peer, command.op)
+            self.refuse(command, Refused(Fault.INTERNAL))
         else:
             self._errors = 0
 
@@ -154,10 +160,20 @@ class MultiplexSession(WebSocketConnection):
         self._subscribes += 1
         if self._subscribes > self._context.limits.max_subscribes:
             raise Refused(Fault.TOO_MANY_REQUESTS, f"at most {self._context.limits.max_subscribes} at once")
-        context, channel = self._context, self._channel(command, Right.SUBSCRIBE)
-        watching, wanted = command.flag("presence"), command.wanted()
+        channel = self._channel(command, Right.SUBSCRIBE)
         if any(covers(followed, channel) or covers(channel, followed) for followed in self.topics):
             raise Refused(Fault.ALREADY_SUBSCRIBED)
+        try:
+            self._begin(command, channel)
+        except Refused:
+            raise
+        except Exception:
+            self._drop(channel)  # it may be asked for again
+            raise
+
+    def _begin(self, command: Command, channel: str) -> None:
+        context = self._context
+        watching, wanted = command.flag("presence"), command.wanted()
         if len(self.topics) >= context.limits.max_channels:
             raise Refused(Fault.TOO_MANY_CHANNELS, f"at most {context.limits.max_channels}")
         if not context.hub.has_room(channel):
@@ -206,7 +222,7 @@ class MultiplexSession(WebSocketConnection):
         self.unsubscribed(channel, Fault.UNKNOWN_CHANNEL)
 
     def _drop(self, channel: str) -> None:
-        self.topics.remove(channel)
+        self.topics.discard(channel)
         self._context.hub.unsubscribe(channel, self)
         if self._backlog is not None:
             self._backlog.forget(channel)

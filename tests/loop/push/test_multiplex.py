@@ -295,6 +295,20 @@ async def test_errors_in_a_row_end_the_connection(serve, join) -> None:
     assert await client.closed() == (4509, "too many errors")
 
 
+async def test_a_mistake_of_the_gateway_is_answered_and_logged(serve, join, monkeypatch, caplog) -> None:
+    served = await serve()
+    client = await join(served)
+    await client.ask("subscribe", channel="other")
+    with monkeypatch.context() as broken:
+        broken.setattr(served.hub, "missed", lambda *_: 1 / 0)
+        assert await client.refused("subscribe", channel="events") == 100
+    assert "the command subscribe was not carried out" in caplog.text
+    assert served.hub.subscribers("events") == 0
+    assert (await client.ask("subscribe", channel="events"))["ok"] == "subscribe"
+    served.publish(b"x", topic="other")
+    assert (await client.receive())["data"] == "x"
+
+
 async def test_a_bomb_is_not_inflated(serve) -> None:
     served = await serve()
     async with connect(
