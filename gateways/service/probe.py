@@ -16,7 +16,7 @@ from nsqgw.http.exchange import Exchange
 from nsqgw.lookup.client import all_nsqds, ask, lookup_address
 
 Try = tuple[str, Coroutine[Any, Any, str]]
-"""What is tried, by its kind and address, and the work: it returns the word for that all is well, or raises."""
+"""What is tried, by its kind and address, and the work: it returns the word that all is well, or raises."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""docs/push-operation.md: the configuration is read, the mistake told; docs/push-settings.md is up to date."""
+"""docs/push-operation.md: the configuration is read, mistakes are told; docs/push-settings.md is current."""
 
 from __future__ import annotations
 

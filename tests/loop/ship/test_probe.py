@@ -89,7 +89,10 @@ async def test_a_test_event_is_marked_and_goes_through_each_sink(tmp_path: Path)
     (event,) = service.events
     assert json.loads(event)["nsqgw_test"] is True
     assert event == (tmp_path / "out").read_bytes().strip()
-    assert service.requests[0].path.endswith("/tag/app./")
+    assert sorted(request.path.rpartition("bulk/")[2] for request in service.requests) == [
+        f"{service.token}/tag/app./",
+        "wrong/",
+    ]
 
 
 async def test_without_health_checks_sinks_are_opened_alone() -> None:

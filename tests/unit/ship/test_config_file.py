@@ -156,7 +156,8 @@ MISTAKES = {
         'type = "stdout"',
         'type = "http"\nurl = "localhost:80"',
         [
-            "ship.toml:30: sink.out.url = \"localhost:80\": 'localhost:80' is no complete URL: write one such as "
+            "ship.toml:30: sink.out.url = \"localhost:80\": 'localhost:80' is no complete URL: "
+            "write one such as "
         ],
     ),
     "tables by the wrong name": (
