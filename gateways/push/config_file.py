@@ -101,7 +101,7 @@ def _read(tables: Tables, given: Mapping[str, Any]) -> PushProgram | None:
         )
         program = PushProgram(config, service)
     except ConfigError as error:
-        tables.problems.append(Problem((), str(error)))
+        tables.problems.append(Problem((), f"cannot be used: {error}"))
         return None
     return program
 

@@ -76,6 +76,11 @@ MISTAKES = [
     ("${HOST}", "${HOTS}", "push.toml:2: nsq.nsqd_tcp_addresses[0] = "),
     ('window = "5ms"', 'window = "1s"', 'push.toml:4: nsq.window = "1s": must be less than or equal to 0.02'),
     ("[history]", "[histroy]", "push.toml:18: histroy: is no setting here; did you mean history?"),
+    (
+        "127.0.0.1:80",
+        "0.0.0.0:80",
+        "push.toml:1: the file cannot be used: --listen 0.0.0.0:80 can",
+    ),
     ("processes = 2", 'processes = "two"', 'service.processes = "two": must be a whole number'),
 ]
 
