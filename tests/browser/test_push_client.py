@@ -362,8 +362,10 @@ def test_a_channel_that_the_token_does_not_name_is_refused(page: Page, start_gua
     with start_guarded() as push:
         page.goto(f"http://{address_of(push)}/topics")  # refused, but of this origin
         page.evaluate(TOKENS, [[jwt(SECRET, 600, channels=["others.*"])]])
-        page.evaluate(GUARDED, [QUICK, {}])
-        assert page.evaluate("events.ready().catch(({ code }) => code)") == 103
+        refused = "events.ready().catch(({ code }) => (window.refused = code));"
+        page.evaluate(GUARDED.replace("client.connect();", f"{refused} client.connect();"), [QUICK, {}])
+        page.wait_for_function("window.refused")
+        assert page.evaluate("refused") == 103
         assert page.evaluate("client.state") == "connected"
 
 
