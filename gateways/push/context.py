@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -13,6 +13,7 @@ from gateways.push.backlog import Backlog
 from gateways.push.errands import Errands
 from gateways.push.hub import Hub
 from gateways.push.limits import Limits
+from gateways.push.pattern import prefix_of
 from gateways.push.policy import Lag, Policy
 from gateways.push.presence import Presence
 from gateways.push.wheel import Wheel
@@ -97,13 +98,19 @@ class Context:
     def new_backlog(self, topics: Collection[str]) -> Backlog:
         """The queue of a browser that follows `topics` and stops taking its messages."""
         limits = self.limits
-        strict = any(self.policy_of(topic).lag is Lag.DISCONNECT for topic in topics)
+        strict = any(policy.lag is Lag.DISCONNECT for topic in topics for policy in self._policies(topic))
         return Backlog(
             self.policy_of,
             max_bytes=limits.max_queue_bytes,
             max_age=limits.max_queue_age,
             patience=limits.max_queue_age if strict else limits.stall_timeout,
         )
+
+    def _policies(self, name: str) -> Iterator[Policy]:
+        """Those of a channel, or of all that begin as a pattern does."""
+        prefix = prefix_of(name)
+        channels = (name,) if prefix is None else self.hub.routing.topics_of(prefix)
+        return map(self.policy_of, channels)
 
     def admit(self, connection: Connection) -> None:
         """Put `connection` on the wheel."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from gateways.push.entry import Entry, Missing
@@ -137,9 +137,18 @@ class Routing:
 
     def may_begin(self, prefix: str) -> bool:
         """Whether there may be a channel that begins with `prefix`."""
-        return any(topic.startswith(prefix) for topic in self.fixed) or any(
-            template.may_begin(prefix) for templates in self._templates.values() for template in templates
-        )
+        return any(True for _ in self.topics_of(prefix))
+
+    def topics_of(self, prefix: str) -> Iterator[str]:
+        """The topics whose messages may go to channels that begin with `prefix`."""
+        for topic in self.topics:
+            templates = self._templates.get(topic)
+            if templates is None:
+                may = topic.startswith(prefix)
+            else:
+                may = any(template.may_begin(prefix) for template in templates)
+            if may:
+                yield topic
 
     def _channels(self, topic: str, templates: Iterable[Template], entry: Entry) -> dict[str, None]:
         channels: dict[str, None] = {}

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from gateways.push.context import Context
 from gateways.push.entry import Entry
+from gateways.push.hub import Hub
+from gateways.push.limits import Limits
+from gateways.push.policy import Lag, Policy
 from gateways.push.routing import DROP, Route, Routing
 from nsqgw.errors import ConfigError
 
@@ -77,3 +81,25 @@ def test_a_bad_template_is_refused_with_its_name(template: str) -> None:
 def test_a_bad_fallback_is_refused() -> None:
     with pytest.raises(ConfigError, match="fallback 'a b'"):
         Route("orders", "{id}", "a b")
+
+
+@pytest.mark.parametrize(
+    ("followed", "patience"),
+    [
+        ("orders.1", 60.0),
+        ("orders.*", 60.0),
+        ("orders*", 60.0),
+        ("strict.1", 10.0),
+        ("strict.*", 10.0),
+        ("*", 10.0),
+    ],
+)
+def test_a_browser_on_a_pattern_is_waited_for_as_its_topics_say(followed: str, patience: float) -> None:
+    routing = Routing(["orders", "strict"], [BY_CUSTOMER, Route("strict", "strict.{id}")])
+    limits = Limits(max_queue_age=10.0, stall_timeout=60.0)
+    policies = {"orders": Policy(Lag.DROP_OLDEST)}
+    context = Context(hub=Hub(routing), limits=limits, clock=lambda: 0.0, policies=policies)
+    backlog = context.new_backlog([followed])
+    backlog.stall(0.0)
+    assert not backlog.overdue(patience)
+    assert backlog.overdue(patience + 0.1)
