@@ -114,7 +114,9 @@ class MultiplexSession(WebSocketConnection):
             self._parts.clear()
             super()._leave(reason)
             for topic in self.topics:
-                self._tell("leave", topic, self._context.presence.leave(topic, self))
+                watchers = self._context.presence.leave(topic, self)
+                if reason != Ending.RESTART.reason:  # all go then, and each would be told of each
+                    self._tell("leave", topic, watchers)
 
     def _heard(self, frame: WireFrame) -> None:
         super()._heard(frame)

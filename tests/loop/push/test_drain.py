@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 
 import pytest
@@ -11,7 +12,9 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from gateways.push.drain import send_off, slices
+from gateways.push.presence import Presence
 from harness.polling import eventually_async
+from harness.push_client import PushClient
 
 
 async def test_clients_of_the_protocol_are_told_when_and_closed(serve) -> None:
@@ -28,6 +31,21 @@ async def test_clients_of_the_protocol_are_told_when_and_closed(serve) -> None:
         await drained
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 1012
+
+
+async def test_nobody_is_told_who_else_is_sent_off(serve) -> None:
+    served = await serve(presence=Presence(["events"]))
+    clients = [await PushClient.open(served.host) for _ in range(3)]
+    for client in clients:
+        await client.ask("subscribe", channel="events", presence=True)
+    await send_off(served.context, 0.0)
+    pushes: list[str] = []
+    for client in clients:
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                pushes.append((await client.next())["push"])
+    assert pushes.count("drain") == 3
+    assert "leave" not in pushes
 
 
 async def test_event_streams_get_a_retry_and_polls_an_answer(serve, dial) -> None:
