@@ -16,7 +16,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from functools import lru_cache
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from gateways.pipeline.event import fields_of
 from gateways.pipeline.identity import event_id
@@ -163,6 +163,14 @@ def in_url(value: str) -> str:
     quoted = quote(value, safe="", errors="surrogatepass")
     # Dots are never encoded, and a segment of nothing else leads to another folder.
     return quoted.replace(".", "%2E") if not quoted.strip(".") else quoted
+
+
+def leads_elsewhere(path: str) -> bool:
+    """Whether a server that decodes a path before it looks for dots in it would go up or stay in a folder.
+
+    Such as nginx. The query does not matter.
+    """
+    return not {".", ".."}.isdisjoint(unquote(path.partition("?")[0]).split("/"))
 
 
 def in_path(value: str) -> str:

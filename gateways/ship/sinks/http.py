@@ -26,7 +26,7 @@ from gateways.ship.sinks.outcomes import Failure, outcome_of
 from gateways.ship.sinks.parts import addressed
 from gateways.ship.sinks.rendering import rendered_or
 from gateways.ship.sinks.settings import Masked, MaskedTemplate
-from gateways.ship.template import Template, in_url
+from gateways.ship.template import Template, in_url, leads_elsewhere
 from nsqgw.message import Message
 
 _RESULTS_BYTES = 1024 * 1024
@@ -53,7 +53,9 @@ class HttpSettings(HttpSinkSettings):
     path: MaskedTemplate = Field(
         default="", description="template of a path below the URL; values are escaped for their place"
     )
-    fallback_path: Masked = Field(default="", description="for events that lack a field of the path")
+    fallback_path: Masked = Field(
+        default="", description="for events that lack a field of the path, or would lead out of it by dots"
+    )
     content_type: str = Field(default="", description="by default that of the framing")
     idempotency_key: bool = Field(
         default=False, description="send Idempotency-Key, the same whenever the same events are sent"
@@ -132,12 +134,13 @@ class HttpSink(HttpSinkBase):
         event = self._encode_body(enveloped(message) if self._settings.envelope else message.body)
         if not self.has_places:
             return event
-        return addressed(event, rendered_or(self._path, message, self._settings.fallback_path))
+        path = rendered_or(self._path, message, self._settings.fallback_path)
+        return addressed(event, self._settings.fallback_path if leads_elsewhere(path) else path)
 
     def request(self, batch: Batch, place: str) -> HttpRequest:
         """The events in one body, or one of them in the URL."""
         settings = self._settings
-        path = place or self._settings.path or None
+        path = place if self.has_places else self._settings.path or None
         if settings.method == "GET":
             return HttpRequest(b"", method="GET", path=path, fill=quote_plus(batch.events[0]))
         headers = {"Content-Type": self._content_type}

@@ -134,6 +134,27 @@ async def test_addresses_by_event(service: LogService) -> None:
     }
 
 
+@pytest.mark.parametrize("value", ["..", "a/../../admin", "../x", "./x", "x/.."])
+async def test_no_value_leads_to_another_folder(service: LogService, value: str) -> None:
+    """Servers that decode a path before they look for dots in it would leave the one that was meant."""
+    body = json.dumps({"app": value}).encode()
+    settings = {"path": "/logs/{field:app}", "url": f"{service.url}/in/"}
+    assert await sent(service, [body], **settings, fallback_path="/rest") is CONFIRMED
+    assert await sent(service, [body], **settings) is CONFIRMED
+    assert [request.uri for request in service.requests] == ["/in/rest", "/in"]
+
+
+async def test_dots_in_names_and_in_queries_stay(service: LogService) -> None:
+    settings = {"path": "/logs/{field:app}?from={field:app}", "url": f"{service.url}/in/"}
+    assert await sent(service, [b'{"app":"a..b/.c"}'], **settings) is CONFIRMED
+    assert (
+        await sent(service, [b'{"app":"../x"}'], path="/logs?from={field:app}", url=settings["url"])
+        is CONFIRMED
+    )
+    uris = [request.uri for request in service.requests]
+    assert uris == ["/in/logs/a..b%2F.c?from=a..b%2F.c", "/in/logs?from=..%2Fx"]
+
+
 async def test_a_bad_event_is_found_among_those_of_its_address(service: LogService) -> None:
     def take(request: Any) -> Reply:
         return Reply(400 if b"bad" in request.body else 200)
