@@ -14,6 +14,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from gateways.push.context import Context
 from gateways.push.http import REFUSALS
+from gateways.push.hub import Hub
 from gateways.push.session import REASONS, Session
 
 KINDS = ("head", "lines", "multiplex", "poll", "sse", "websocket")
@@ -28,13 +29,21 @@ def push_metrics(
     context: Context, nsqd_connections: Mapping[str, int], reloads: Mapping[str, int]
 ) -> Iterable[Metric]:
     """Connections, deliveries and refusals; `nsqd_connections` by topic, `reloads` by what came of them."""
-    hub = context.hub
     yield _gauge("nsqd_connections", "Connections to nsqd.", "topic", nsqd_connections)
-    subscribers = {topic: hub.subscribers(topic) for topic in hub.topics}
-    yield _gauge("subscribers", "Browsers that listen.", "topic", subscribers)
+    yield from _of_topics(context)
+    yield from _of_connections(context)
+    yield from _of_channels(context.hub)
+    yield _counter("reloads", "Times the settings were read again.", "result", reloads)
+
+
+def _of_topics(context: Context) -> Iterable[Metric]:
+    hub = context.hub
+    subscribers = Counter(dict.fromkeys(hub.topics, 0))
+    for channel in hub.channels.values():
+        subscribers[channel.topic] += len(channel.audience)
+    yield _gauge("subscribers", "Browsers that follow channels of the topic by name.", "topic", subscribers)
     yield _counter("messages", "Messages fanned out.", "topic", hub.messages)
     yield _counter("deliveries", "Messages handed to browsers.", "topic", hub.deliveries)
-
     unrouted = dict.fromkeys(hub.topics, 0) | hub.routing.unrouted
     yield _counter("messages_unrouted", "Messages whose body names no channel.", "topic", unrouted)
     yield _counter(
@@ -44,6 +53,8 @@ def push_metrics(
     lost = dict.fromkeys(hub.topics, 0) | context.lost
     yield _counter("messages_lost", "Messages slow browsers were not given.", "topic", lost)
 
+
+def _of_connections(context: Context) -> Iterable[Metric]:
     kinds = Counter(dict.fromkeys(KINDS, 0))
     waiting = 0
     for connection in context.connections:
@@ -51,7 +62,6 @@ def push_metrics(
         waiting += connection.waiting_bytes if isinstance(connection, Session) else 0
     yield _gauge("connections", "Open connections, by what they speak.", "kind", kinds)
     yield GaugeMetricFamily("nsqgw_push_waiting_bytes", "Bytes browsers have not taken yet.", waiting)
-
     accepted = CounterMetricFamily("nsqgw_push_connections_accepted", "Connections accepted.")
     accepted.add_metric((), context.accepted)
     yield accepted
@@ -62,13 +72,15 @@ def push_metrics(
     frames = CounterMetricFamily("nsqgw_push_client_frames", "WebSocket frames browsers sent.")
     frames.add_metric((), context.client_frames)
     yield frames
+
+
+def _of_channels(hub: Hub) -> Iterable[Metric]:
     yield GaugeMetricFamily("nsqgw_push_channels", "Channels there are.", len(hub.channels))
     most = heapq.nlargest(LABELLED_CHANNELS, hub.channels.values(), key=lambda each: len(each.audience))
     followed = {channel.name: len(channel.audience) for channel in most}
     yield _gauge("channel_subscribers", "Browsers of the channels with the most.", "channel", followed)
     kept = {channel.name: len(channel.history) for channel in most}
     yield _gauge("channel_history", "Messages kept of the channels with the most.", "channel", kept)
-    yield _counter("reloads", "Times the settings were read again.", "result", reloads)
 
 
 def _gauge(name: str, text: str, label: str, values: Mapping[str, int]) -> Metric:
