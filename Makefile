@@ -64,6 +64,7 @@ test: venv
 	$(BIN)/pytest -n $(JOBS) --dist=loadfile $(ARGS)
 
 test-oldest:
+	@tools/node_client.sh || { test -z "$(CI)" && echo "make: going on without Node"; }
 	tools/test_oldest.sh $(ARGS)
 
 docs: venv
