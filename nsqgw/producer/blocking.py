@@ -241,7 +241,11 @@ class _Run:
         return future
 
     def forbid_inside(self) -> None:
-        if self._thread is not None and self._thread.inside:
+        thread = self._thread
+        if thread is None:
+            with self._room:  # the thread may be at work before who starts it has put it here
+                thread = self._thread
+        if thread is not None and thread.inside:
             raise RuntimeError(
                 "a blocking call on the producer's own thread (a callback of it, or on_fact) would wait for "
                 "itself: use publish_soon there"

@@ -21,7 +21,7 @@ from harness.daemons import Daemon
 from harness.draining import consume
 from harness.http import stats
 from harness.polling import eventually
-from nsqgw import BlockingProducer, ProducerConfig
+from nsqgw import BlockingProducer, Producer, ProducerConfig
 from nsqgw.errors import (
     Closed,
     ConfigError,
@@ -33,6 +33,8 @@ from nsqgw.errors import (
     PublishError,
 )
 from nsqgw.instrument import Connected, Fact
+from nsqgw.producer import blocking
+from nsqgw.producer.thread import ProducerThread
 
 ROOT = Path(__file__).parents[3]
 NOWHERE = ["127.0.0.1:1"]
@@ -217,6 +219,34 @@ def test_blocking_calls_on_its_own_thread_are_an_error_not_a_deadlock(broker: Da
         more[0].result(10)
     assert len(told) == 5
     assert all("use publish_soon there" in str(error) for error in told)
+
+
+def test_its_thread_is_known_from_the_first_moment(
+    broker: Daemon, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even where it is connected before who started it goes on."""
+    calling = threading.Event()
+    told: list[BaseException] = []
+
+    class LateToReturn(ProducerThread):
+        def __init__(self, producer: Producer) -> None:
+            super().__init__(producer)
+            assert calling.wait(10)
+            time.sleep(0.05)  # for the call to get as far as it can
+
+    def on_fact(fact: Fact) -> None:
+        if isinstance(fact, Connected) and not calling.is_set():
+            calling.set()
+            try:
+                producer.publish(topic, b"x")
+            except RuntimeError as error:
+                told.append(error)
+
+    monkeypatch.setattr(blocking, "ProducerThread", LateToReturn)
+    producer = BlockingProducer([broker.tcp_address], on_fact=on_fact)
+    with producer:
+        producer.publish(topic, b"x")
+    assert len(told) == 1
 
 
 def test_threads_publish_while_nsqd_is_killed(
