@@ -233,7 +233,9 @@ def test_validate_says_why_another_cluster_is_not_reached(
     done = run_nsqgw("ship", "validate", str(tmp_path / "far.toml"))
     assert done.returncode == 1
     assert done.stdout.endswith("sink far: no nsqd connected within 0.3 s: 127.0.0.1:1: Connection refused\n")
-    assert done.stderr == ""
+    # the nsqd of the test is in this process, and so are its logs
+    own = [line for line in done.stderr.splitlines() if "logger=compat." not in line]
+    assert own == []
 
 
 @pytest.mark.parametrize("gateway", ["ship", "push", "validate"])
