@@ -83,8 +83,10 @@ class DiskQueue:
 
     @property
     def settled(self) -> bool:
-        """Whether everything that was read is finished."""
-        return not self._unfinished
+        """Whether everything that was read is finished, and the meta file says so."""
+        if self._deleted:
+            return True
+        return not self._unfinished and self._stored == Meta(self._depth, self._read, self._write)
 
     def put(self, messages: Sequence[Message]) -> None:
         if self._deleted:

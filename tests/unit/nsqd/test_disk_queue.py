@@ -20,6 +20,26 @@ def numbered(count: int, size: int = 10) -> list[bytes]:
     return [b"%0*d" % (size, number) for number in range(count)]
 
 
+def test_what_is_finished_during_a_sync_is_told_by_the_next_one(
+    tmp_path: Path, in_flight: dict[bytes, Message]
+) -> None:
+    queue = open_queue(tmp_path, find=in_flight.get)
+    queue.put(messages(b"x"))
+    hold(in_flight, *queue.get(1, 100))
+    job = queue.sync_job()
+    assert job is not None
+    in_flight.clear()
+    job.sync_data()
+    job.store_meta()
+    job.close()
+    queue.synced(None)
+    assert not queue.settled
+    assert sync(queue)
+    assert queue.settled
+    assert not sync(queue)
+    shut(queue)
+
+
 def test_c_nsqd_8_9_files_are_named_and_filled_as_the_originals(tmp_path: Path) -> None:
     queue = open_queue(tmp_path)
     stored = message(b"body", attempts=3)
@@ -178,8 +198,8 @@ def test_what_is_in_flight_is_read_again_after_a_crash(
     assert drain(again) == numbered(10)[2:]
     again.close()
     in_flight.clear()
-    assert queue.settled
     sync(queue)
+    assert queue.settled
     assert set(files(tmp_path)) == {"t.diskqueue.000003.dat", META}
     queue.close()
 
