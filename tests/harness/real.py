@@ -70,15 +70,22 @@ class RealDaemon:
         return []
 
     def start(self) -> None:
+        """Starts it. At a restart its port may be that of somebody's outgoing connection for a moment."""
+        eventually(self._starts, what=f"{self.program} gets its ports back")
+
+    def _starts(self) -> bool:
         arguments = flag_arguments(self.flags) + self.extra_arguments()
         with (Path(self.home.name) / "log").open("wb") as log:
             self.process = subprocess.Popen([*self.command, *arguments], stderr=log, stdout=log)
         try:
             listening = eventually(self._listening, what=f"{self.program} listens")
-        except BaseException:
+        except BaseException as error:
             self.stop()
+            if isinstance(error, AssertionError) and "address already in use" in self.log:
+                return False
             raise
         self.flags |= {f"{kind.lower()}_address": address for kind, address in listening.items()}
+        return True
 
     def _listening(self) -> dict[str, str]:
         assert self.process is not None
