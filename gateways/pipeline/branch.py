@@ -152,9 +152,9 @@ class Branch:
         if batch is not None:
             self._delivery.submit(batch)
 
-    async def wait_useless(self) -> None:
+    async def wait_while_useful(self) -> None:
         """Until everything taken in and flushed is done with, or waits for a person."""
-        await self._delivery.wait_useless()
+        await self._delivery.wait_while_useful()
 
     async def stop(self) -> None:
         """End the tries under way; what is left is given up."""

@@ -126,7 +126,7 @@ class Delivery:
         """Until everything submitted is confirmed, refused or given up, or the sink is gone."""
         await self._empty.wait()
 
-    async def wait_useless(self) -> None:
+    async def wait_while_useful(self) -> None:
         """The same, or until a person has to act: then to wait for longer would deliver nothing."""
         ends = [asyncio.ensure_future(event.wait()) for event in (self._empty, self._blocked)]
         try:

@@ -239,7 +239,7 @@ class Pipeline:
     async def _delivered(self) -> None:
         for branch in self.branches:
             branch.flush()
-        await asyncio.gather(*(branch.wait_useless() for branch in self.branches))
+        await asyncio.gather(*(branch.wait_while_useful() for branch in self.branches))
 
     async def _until(self, step: Awaitable[None], deadline: float) -> None:
         """Until the step is done, the deadline passes, or a sink is gone."""

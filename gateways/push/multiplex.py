@@ -169,8 +169,8 @@ class MultiplexSession(WebSocketConnection):
             self._begin(command, channel)
         except Refused:
             raise
-        except Exception:
-            self._drop(channel)  # it may be asked for again
+        except Exception:  # a mistake of ours, told by who called: the channel may be asked for again
+            self._drop(channel)
             raise
 
     def _begin(self, command: Command, channel: str) -> None:
